@@ -1,0 +1,1 @@
+"""Consilium: second opinions between physicians, on an end-to-end encrypted Matrix homeserver."""

@@ -1,0 +1,218 @@
+"""A DICOM file opened with care: headers read without the pixels, inflation bounded, sizes checked before use."""
+
+import io
+import warnings
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, Literal
+
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
+from pydicom.filereader import read_dataset
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from bot.adapters.documents.content import HEAD_BYTES
+from bot.adapters.documents.job import Job
+from bot.adapters.documents.limits import MEBIBYTE, Limits
+from bot.adapters.documents.numbers import whole
+from bot.domain.documents import Refused, RefusalCode
+
+_PIXEL_GROUP = 0x7FE0
+_PIXEL_ELEMENTS = {0x0008: "FloatPixelData", 0x0009: "DoubleFloatPixelData", 0x0010: "PixelData"}
+_UNDEFINED = 0xFFFFFFFF
+
+
+class UnreadableError(Exception):
+    """The file is DICOM by its first bytes, and cannot be read as such."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelPlace:
+    """Where the pixels lie in the stream: the first byte of the value, and its length or None if encapsulated."""
+
+    keyword: str
+    start: int
+    length: int | None
+    vr: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomFile:
+    """Headers of a DICOM file and the way to its frames."""
+
+    header: Dataset = field(repr=False)
+    stream: BinaryIO = field(repr=False)
+    size: int
+    syntax: UID
+    pixels: PixelPlace | None
+
+    @property
+    def rows(self) -> int:
+        """Height of a frame, in pixels."""
+        return whole(self.header.get("Rows")) or 0
+
+    @property
+    def columns(self) -> int:
+        """Width of a frame, in pixels."""
+        return whole(self.header.get("Columns")) or 0
+
+    @property
+    def frames(self) -> int:
+        """How many frames the header claims, at least one."""
+        return max(1, whole(self.header.get("NumberOfFrames")) or 1)
+
+    @property
+    def samples(self) -> int:
+        """Samples a pixel: 1 for grey and palette, 3 for colour."""
+        return whole(self.header.get("SamplesPerPixel")) or 1
+
+    @property
+    def bits(self) -> int:
+        """Bits that a sample takes in the file."""
+        return whole(self.header.get("BitsAllocated")) or 8
+
+    @property
+    def photometric(self) -> str:
+        """The photometric interpretation, as the header has it."""
+        return str(self.header.get("PhotometricInterpretation") or "").strip().upper()
+
+    @property
+    def encapsulated(self) -> bool:
+        """True if the frames are packed one by one."""
+        return self.pixels is not None and self.pixels.length is None
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of a frame in an unpacked file; PS3.3 C.7.6.3.1.2: 4:2:2 shares colour between two pixels."""
+        samples = 2 if self.photometric in ("YBR_FULL_422", "YBR_PARTIAL_422") else self.samples
+        bits = self.rows * self.columns * samples * self.bits
+        return (bits + 7) // 8
+
+    def check_size(self, limits: Limits) -> None:
+        """Raise Refused(BOMB) if the header claims more than any machine makes."""
+        if self.rows * self.columns > limits.frame_pixels or self.frames > limits.frames:
+            raise Refused(RefusalCode.BOMB)
+
+    def raw_frames(self) -> Iterator[bytes]:
+        """Yield the frames as they are stored, one at a time, as many as are there and no more than claimed."""
+        if self.pixels is None:
+            return
+        self.stream.seek(self.pixels.start)
+        if not self.encapsulated:
+            for _ in range(self.frames):
+                frame = self.stream.read(self.frame_bytes)
+                if len(frame) < self.frame_bytes:
+                    return
+                yield frame
+            return
+        endianness = "<" if self.syntax.is_little_endian else ">"
+        packed = generate_frames(
+            self.stream, number_of_frames=self.frames, extended_offsets=self._offsets(), endianness=endianness
+        )
+        for count, frame in enumerate(packed):
+            if count >= self.frames:
+                return
+            yield frame
+
+    def _offsets(self) -> tuple[bytes, bytes] | None:
+        starts, lengths = self.header.get("ExtendedOffsetTable"), self.header.get("ExtendedOffsetTableLengths")
+        return (starts, lengths) if isinstance(starts, bytes) and isinstance(lengths, bytes) else None
+
+
+def open_dicom(job: Job) -> DicomFile:
+    """Read the headers of the file of *job*.
+
+    Raises:
+        UnreadableError: it is no DICOM after all.
+        Refused: BOMB, for nesting without end and for what inflates beyond the limits.
+    """
+    warnings.simplefilter("ignore")
+    try:
+        return _open(job)
+    except RecursionError:
+        raise Refused(RefusalCode.BOMB) from None
+    except (EOFError, OSError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError):
+        raise UnreadableError from None
+
+
+def _open(job: Job) -> DicomFile:
+    source = job.source
+    source.seek(0)
+    head = source.read(HEAD_BYTES)
+    start, syntax = _meta(source, head)
+    stream, size = source, job.size
+    if syntax == DeflatedExplicitVRLittleEndian:
+        inflated = _inflated(source, start, job)
+        stream, size, start = io.BytesIO(inflated), len(inflated), 0
+    if not syntax:
+        source.seek(start)
+        syntax = _guessed_syntax(source.read(6))
+    stream.seek(start)
+    header = read_dataset(
+        stream,
+        is_implicit_VR=syntax.is_implicit_VR if syntax.is_transfer_syntax else False,
+        is_little_endian=syntax.is_little_endian if syntax.is_transfer_syntax else True,
+        stop_when=lambda tag, _vr, _length: tag.group == _PIXEL_GROUP and tag.element in _PIXEL_ELEMENTS,
+    )
+    if not len(header):
+        raise UnreadableError
+    return DicomFile(header=header, stream=stream, size=size, syntax=syntax, pixels=_pixel_place(stream, syntax))
+
+
+def _meta(source: BinaryIO, head: bytes) -> tuple[int, UID]:
+    """Return where the data set begins and its transfer syntax, empty if the file does not say (PS3.10 section 7.1)."""
+    start = next((at + 4 for at in (128, 0) if head[at : at + 4] == b"DICM"), 0)
+    source.seek(start)
+    if head[start : start + 2] != b"\x02\x00":
+        return start, UID("")
+    meta = read_dataset(
+        source, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, _vr, _length: tag.group != 0x0002
+    )
+    return source.tell(), UID(str(meta.get("TransferSyntaxUID") or ""))
+
+
+def _guessed_syntax(head: bytes) -> UID:
+    """Return the plain syntax that the first six bytes of a data set show."""
+    if head[:1] == b"\0":
+        return ExplicitVRBigEndian
+    return ExplicitVRLittleEndian if head[4:6].isalpha() else ImplicitVRLittleEndian
+
+
+def _inflated(source: BinaryIO, start: int, job: Job) -> bytes:
+    """Return the data set of a deflated file (PS3.5 A.5), refusing to grow beyond the limits."""
+    most = min(job.limits.inflated, max(32 * MEBIBYTE, job.limits.inflation * job.size))
+    source.seek(start)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    pieces: list[bytes] = []
+    total = 0
+    while not inflater.eof:
+        packed = inflater.unconsumed_tail or source.read(MEBIBYTE)
+        if not packed:
+            break
+        try:
+            piece = inflater.decompress(packed, MEBIBYTE)
+        except zlib.error:
+            raise UnreadableError from None
+        total += len(piece)
+        if total > most:
+            raise Refused(RefusalCode.BOMB)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _pixel_place(stream: BinaryIO, syntax: UID) -> PixelPlace | None:
+    """Read the head of the pixel element at which the reader of the headers stopped."""
+    known = syntax.is_transfer_syntax
+    order: Literal["little", "big"] = "little" if not known or syntax.is_little_endian else "big"
+    tag = stream.read(4)
+    if len(tag) < 4 or int.from_bytes(tag[:2], order) != _PIXEL_GROUP:
+        return None
+    keyword = _PIXEL_ELEMENTS.get(int.from_bytes(tag[2:], order))
+    if keyword is None:
+        return None
+    vr = "OW"
+    if not (known and syntax.is_implicit_VR):
+        vr = stream.read(4)[:2].decode("ascii", errors="replace")
+    length = int.from_bytes(stream.read(4), order)
+    return PixelPlace(keyword=keyword, start=stream.tell(), length=None if length == _UNDEFINED else length, vr=vr)

@@ -1,0 +1,80 @@
+"""The Olm machine behind its thread: opened with its key, used from the event loop, closed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from bot.adapters.matrix.machine import Machine
+from bot.adapters.matrix.store import FILE, CryptoThread, KeyStore, in_one_transaction
+from bot.domain.errors import StartRefused
+from bot.domain.ids import DeviceId, UserId
+
+T = TypeVar("T")
+
+
+class Crypto:
+    """The machine of one device; everything runs on one thread, each call one transaction."""
+
+    def __init__(self, thread: CryptoThread, machine: Machine, *, is_new: bool) -> None:
+        self._thread = thread
+        self._machine = machine
+        self.is_new = is_new
+        """True if the store held no account before: then the homeserver must not know this device's keys either."""
+
+    @classmethod
+    async def open(cls, *, folder: Path, user_id: UserId, device_id: DeviceId, pickle_key: str) -> "Crypto":
+        """Open the store in *folder*, or make it.
+
+        Raises:
+            StartRefused: "wrong_pickle_key": the store is there, and this is not its key.
+        """
+        thread = CryptoThread()
+
+        def open_machine() -> tuple[Machine, bool]:
+            store = KeyStore(user_id=user_id, device_id=device_id, folder=folder, pickle_key=pickle_key)
+            (folder / FILE).chmod(0o600)
+            is_new = store.load_account() is None
+            return Machine(user_id, device_id, store), is_new
+
+        try:
+            machine, is_new = await thread.run(open_machine)
+        except ValueError:
+            # vodozemac's PickleException, or LibolmPickleException from nio's second try.
+            thread.close()
+            raise StartRefused(
+                "wrong_pickle_key",
+                "The Matrix key store was made with another key. Restore the store and the program's secrets from the "
+                "same backup.",
+            ) from None
+        except BaseException:
+            thread.close()
+            raise
+        return cls(thread, machine, is_new=is_new)
+
+    async def do(self, work: Callable[[Machine], T]) -> T:
+        """Run *work* on the machine and return its result.
+
+        Raises:
+            ExternalError: "store_failed", "crypto_failed".
+        """
+        return await self._thread.run(lambda: in_one_transaction(self._machine.store, lambda: work(self._machine)))
+
+    @property
+    def curve25519(self) -> str:
+        """The own identity key, unpadded base64."""
+        return self._machine.curve25519
+
+    @property
+    def ed25519(self) -> str:
+        """The own fingerprint key, unpadded base64."""
+        return self._machine.ed25519
+
+    @property
+    def device_id(self) -> DeviceId:
+        """The own device."""
+        return DeviceId(self._machine.device_id)
+
+    async def close(self) -> None:
+        """Close the store and end the thread."""
+        await self._thread.run(self._machine.store.database.close)
+        self._thread.close()

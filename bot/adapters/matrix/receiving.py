@@ -1,0 +1,283 @@
+"""What a sync brought, made into arrivals: keys first, then events, each contained on its own.
+
+Nothing that anyone sends can stop the rest of its batch: what is not understood is counted and dropped.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot.adapters.matrix.arrivals import (
+    Envelope,
+    clear_arrival,
+    envelope,
+    invitation,
+    left_arrival,
+    opened_arrival,
+    redaction,
+    waiting,
+)
+from bot.adapters.matrix.crypto import Crypto
+from bot.adapters.matrix.devices import MEGOLM, Directory
+from bot.adapters.matrix.machine import Machine, MissingKey, OpenedEvent, OpenedOlm
+from bot.adapters.matrix.plaintext import Garbage
+from bot.adapters.matrix.room_facts import RoomFacts
+from bot.adapters.matrix.sync import RoomNews, Round
+from bot.adapters.matrix.unwedging import Unwedging
+from bot.domain.ids import EventId, RoomId, UserId
+from bot.services.ports import Arrival, ArrivalKind, Arrivals, Clock, Counters
+
+EVENTS_AT_ONCE = 200
+"""Events decrypted in one go on the crypto thread."""
+
+FACTS = frozenset({"m.room.member", "m.room.encryption"})
+WITHHELD_KEPT = 10_000
+
+SessionName = tuple[RoomId, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sealed:
+    """An encrypted event and what became of it: opened, or still waiting, or garbage."""
+
+    event: Envelope
+    outcome: OpenedEvent | MissingKey | Garbage
+
+
+class Receiver:
+    """Turns raw events into arrivals and keeps those that wait for a key."""
+
+    def __init__(
+        self,
+        crypto: Crypto,
+        directory: Directory,
+        facts: RoomFacts,
+        unwedging: Unwedging,
+        *,
+        user_id: UserId,
+        arrivals: Arrivals,
+        counters: Counters,
+        clock: Clock,
+    ) -> None:
+        self._crypto = crypto
+        self._directory = directory
+        self._facts = facts
+        self._unwedging = unwedging
+        self._user_id = user_id
+        self._arrivals = arrivals
+        self._counters = counters
+        self._clock = clock
+        self._wanted: set[SessionName] = set()
+        self._withheld: dict[SessionName, str] = {}
+
+    # -- Keys ------------------------------------------------------------------------------------------------------
+
+    async def take_to_device(self, messages: Sequence[Mapping[str, Any]]) -> set[SessionName]:
+        """Handle to-device messages in order, durably; return the Megolm sessions that they brought."""
+        if not messages:
+            return set()
+        new: set[SessionName] = set()
+        opened = await self._crypto.do(lambda machine: [self._open(machine, message) for message in messages])
+        for message, result in zip(messages, opened, strict=True):
+            match result:
+                case OpenedOlm(type="m.room_key"):
+                    try:
+                        new.add(await self._crypto.do(lambda machine, key=result: machine.add_room_key(key)))  # type: ignore[misc]  # the default binds the loop's value
+                    except Garbage as garbage:
+                        self._contained(garbage)
+                case OpenedOlm(type="m.dummy", new_session=True):
+                    self._unwedging.renewed(result.curve25519)
+                case Garbage():
+                    self._contained(result)
+                    self._unwedging.suspect(message)
+                case _:
+                    self._note_withheld(message)
+        return new
+
+    def _open(self, machine: Machine, message: Mapping[str, Any]) -> OpenedOlm | Garbage | None:
+        sender = message.get("sender")
+        if message.get("type") != "m.room.encrypted" or not isinstance(sender, str):
+            return None
+        try:
+            return machine.open_to_device(sender, message.get("content"))
+        except Garbage as garbage:
+            return garbage
+
+    def _note_withheld(self, message: Mapping[str, Any]) -> None:
+        """Remember why a key was not given to us."""
+        content = message.get("content")
+        if message.get("type") != "m.room_key.withheld" or not isinstance(content, dict):
+            return
+        room_id, session_id, code = content.get("room_id"), content.get("session_id"), content.get("code")
+        if isinstance(room_id, str) and isinstance(session_id, str) and isinstance(code, str):
+            self._counters.count("matrix_key_withheld")
+            if len(self._withheld) < WITHHELD_KEPT:
+                self._withheld[(RoomId(room_id), session_id)] = code[:100]
+
+    async def take_waiting(self, new: set[SessionName] | None = None) -> None:
+        """Open what waits for the sessions in *new*; with None everything is tried, as at a start."""
+        if new is not None and not new & self._wanted:
+            return
+        held = [arrival for arrival in await self._arrivals.undecryptable() if isinstance(arrival.content, Mapping)]
+        envelopes = []
+        for arrival in held:
+            try:
+                event = envelope(arrival.content, arrival.room_id, arrival.sent_at)
+            except Garbage as garbage:
+                self._contained(garbage)
+                continue
+            name = self._name(event)
+            if name is not None and (new is None or name in new):
+                envelopes.append(event)
+                self._wanted.add(name)
+        arrivals = {event.event_id: event for event in envelopes}
+        for sealed in await self._open_events(envelopes):
+            if isinstance(sealed.outcome, MissingKey):
+                continue
+            opened = await self._judge(sealed)
+            known = arrivals[sealed.event.event_id]
+            await self._arrivals.decrypted(opened or _unreadable(known))
+        self._wanted -= new or set()
+
+    # -- Events ----------------------------------------------------------------------------------------------------
+
+    async def judge(self, news: Round) -> list[Arrival]:
+        """Return everything of a round as arrivals: in order within a room, by time between rooms.
+
+        Raises:
+            ExternalError: the senders' devices could not be looked up; nothing is lost, the round is asked for again.
+        """
+        now = self._clock.now()
+        arrivals: list[Arrival] = []
+        for room_id, state in news.invites.items():
+            try:
+                arrivals.append(invitation(room_id, self._user_id, state, now))
+            except Garbage as garbage:
+                self._contained(garbage)
+        by_room: dict[RoomId, list[Arrival]] = {}
+        encrypted: list[Envelope] = []
+        places: list[tuple[RoomId, Envelope | Arrival]] = []
+        for room_id, room in news.rooms.items():
+            for entry in self._readable(room_id, room, news):
+                places.append((room_id, entry))
+                if isinstance(entry, Envelope):
+                    encrypted.append(entry)
+        opened = await self._opened(encrypted)
+        for room_id, entry in places:
+            arrival = opened.get(entry.event_id) if isinstance(entry, Envelope) else entry
+            if arrival is not None:
+                by_room.setdefault(room_id, []).append(arrival)
+        return arrivals + _by_time(by_room)
+
+    def _readable(self, room_id: RoomId, room: RoomNews, news: Round) -> list[Envelope | Arrival]:
+        """Return the room's clear events as arrivals and its encrypted ones as envelopes, oldest first."""
+        found: list[Envelope | Arrival] = []
+        own: Envelope | None = None
+        for raw in (*room.state, *room.timeline):
+            try:
+                event = envelope(raw, room_id, self._clock.now())
+            except Garbage as garbage:
+                self._contained(garbage)
+                continue
+            if event.type in FACTS:
+                self._facts.changed(room_id)
+            if event.type == "m.room.member" and event.raw.get("state_key") == self._user_id:
+                own = event
+                if event.content.get("membership") in {"invite", "join"} and raw in room.timeline:
+                    # What was said before the bot was asked in is not for it.
+                    found = [entry for entry in found if isinstance(entry, Arrival) and entry.kind is ArrivalKind.MEMBER] if event.content.get("membership") == "invite" else found
+                continue
+            if event.sender == self._user_id and event.type != "m.room.member":
+                continue
+            entry = self._entry(event, raw)
+            if entry is not None:
+                found.append(entry)
+        if room.left:
+            gone = own if own is not None and own.content.get("membership") in {"leave", "ban"} else None
+            found.append(left_arrival(room_id, gone, news.token, self._clock.now()))
+        return found
+
+    def _entry(self, event: Envelope, raw: Mapping[str, Any]) -> Envelope | Arrival | None:
+        if event.type == "m.room.encrypted" and "state_key" not in event.raw:
+            # A redacted event is empty: there is nothing to read and nothing to wait for.
+            return event if event.content else None
+        if event.type == "m.room.redaction":
+            return redaction(event, raw)
+        return clear_arrival(event)
+
+    async def _opened(self, events: Sequence[Envelope]) -> dict[EventId, Arrival]:
+        result: dict[EventId, Arrival] = {}
+        opened = await self._open_events(events)
+        await self._directory.people(
+            {sealed.event.sender for sealed in opened if isinstance(sealed.outcome, OpenedEvent)}
+        )
+        for sealed in opened:
+            if isinstance(sealed.outcome, MissingKey):
+                name = self._name(sealed.event)
+                if name is not None:
+                    self._wanted.add(name)
+                self._counters.count("matrix_undecryptable")
+                withheld = self._withheld.get(name) if name is not None else None
+                result[sealed.event.event_id] = waiting(sealed.event, withheld)
+                continue
+            arrival = await self._judge(sealed)
+            if arrival is not None:
+                result[sealed.event.event_id] = arrival
+        return result
+
+    async def _judge(self, sealed: _Sealed) -> Arrival | None:
+        """Return the arrival of an event that was opened, None if it is garbage."""
+        if not isinstance(sealed.outcome, OpenedEvent):
+            if isinstance(sealed.outcome, Garbage):
+                self._contained(sealed.outcome)
+            return None
+        person = (await self._directory.people([sealed.event.sender]))[sealed.event.sender]
+        arrival = opened_arrival(sealed.event, sealed.outcome, person)
+        if arrival.origin is not None and arrival.origin.device_id == "":
+            # A device of this minute may not be known yet: ask once more before the sender is called forged.
+            fresh = await self._directory.people([sealed.event.sender], anew=[sealed.event.sender])
+            arrival = opened_arrival(sealed.event, sealed.outcome, fresh[sealed.event.sender])
+            if arrival.origin is not None and arrival.origin.device_id == "":
+                self._counters.count("matrix_forged_sender")
+        return arrival
+
+    async def _open_events(self, events: Sequence[Envelope]) -> list[_Sealed]:
+        found: list[_Sealed] = []
+        for start in range(0, len(events), EVENTS_AT_ONCE):
+            part = events[start : start + EVENTS_AT_ONCE]
+            found += await self._crypto.do(lambda machine, part=part: [_open_event(machine, event) for event in part])  # type: ignore[misc]  # the default binds the loop's value
+        return found
+
+    def _name(self, event: Envelope) -> SessionName | None:
+        session_id = event.content.get("session_id")
+        return (event.room_id, session_id) if isinstance(session_id, str) else None
+
+    def _contained(self, garbage: Garbage) -> None:
+        self._counters.count("matrix_contained", what=garbage.what)
+
+
+def _open_event(machine: Machine, event: Envelope) -> _Sealed:
+    try:
+        return _Sealed(event=event, outcome=machine.open_event(event.room_id, event.content))
+    except (MissingKey, Garbage) as failure:
+        return _Sealed(event=event, outcome=failure)
+
+
+def _unreadable(event: Envelope) -> Arrival:
+    """Return what stands for an event whose key came and which is garbage all the same: it need not wait longer."""
+    return replace(waiting(event, None), kind=ArrivalKind.OTHER, content={})
+
+
+def _by_time(by_room: Mapping[RoomId, Sequence[Arrival]]) -> list[Arrival]:
+    """Merge rooms by time; a time that goes back within a room counts as the latest before it."""
+    stamped: list[tuple[Any, int, Arrival]] = []
+    for arrivals in by_room.values():
+        latest = None
+        for arrival in arrivals:
+            latest = arrival.sent_at if latest is None else max(latest, arrival.sent_at)
+            stamped.append((latest, len(stamped), arrival))
+    stamped.sort(key=lambda entry: entry[:2])
+    return [arrival for _, _, arrival in stamped]
+
+
+__all__ = ["MEGOLM", "Receiver"]

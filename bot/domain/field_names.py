@@ -1,0 +1,60 @@
+"""Finds the names of fields in a message: label in any language, id, or another name, at the beginning of a part of it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bot.domain.forms import Field, Form
+from bot.domain.language import folded
+from bot.domain.prompts import ANSWERED_BY_PROMPT_ALONE
+
+# "FEVG: 35", "FEVG = 35", "FEVG à 35 %", "LVEF is 35"
+_COLON = re.compile(r" *[:=] *")
+_LINK = re.compile(r" +(?:est|is|ist|a|de|of|van|von|bei|at) +(?=[0-9])| *")
+_PARENTHESIS = re.compile(r"\s*\([^)]*\)$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameHit:
+    """A field's name in a folded text: where it begins, where its value begins, and whether a colon stands between."""
+
+    field: Field
+    start: int
+    value_start: int
+    colon: bool
+
+
+def names_of(one: Field) -> frozenset[str]:
+    """Return every folded name of a field; a label counts without its parenthesis too."""
+    labels = [one.id.replace("_", " "), *one.labels.values(), *one.names]
+    plain = {folded(label) for label in labels}
+    return frozenset(plain | {_PARENTHESIS.sub("", label) for label in plain})
+
+
+class FieldNames:
+    """The names of a form's fields, the longest first; fields that only their own prompt answers have none."""
+
+    def __init__(self, form: Form) -> None:
+        named = [one for one in form.fields if one.id not in ANSWERED_BY_PROMPT_ALONE and not one.is_slot]
+        self._fields = {name: one for one in named for name in names_of(one)}
+        longest_first = sorted(self._fields, key=lambda name: (-len(name), name))
+        self._pattern = re.compile("(?:" + "|".join(re.escape(name) for name in longest_first) + r")(?![^\W\d_])")
+
+    def at(self, plain: str, start: int) -> NameHit | None:
+        """Return the name that stands at *start* of a folded text, if one does."""
+        match = self._pattern.match(plain, start)
+        return None if match is None else self._hit(plain, match)
+
+    def within(self, plain: str, start: int, end: int) -> Iterator[NameHit]:
+        """Go through the names that begin as words of their own between *start* and *end*."""
+        for match in self._pattern.finditer(plain, start, end):
+            if match.start() == 0 or not plain[match.start() - 1].isalnum():
+                yield self._hit(plain, match)
+
+    def _hit(self, plain: str, match: re.Match[str]) -> NameHit:
+        colon = _COLON.match(plain, match.end())
+        link = colon or _LINK.match(plain, match.end())
+        value_start = match.end() if link is None else link.end()
+        return NameHit(
+            field=self._fields[match[0]], start=match.start(), value_start=value_start, colon=colon is not None
+        )

@@ -1,0 +1,113 @@
+"""The sweep: whatever is due becomes words and steps, one case and one transaction at a time."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from bot.domain.audit import AuditEvent
+from bot.domain.case import Case
+from bot.domain.deadlines import Due, dues, retention_ends
+from bot.domain.ids import CaseId, UserId
+from bot.domain.notice import At, Notice
+from bot.domain.steps import Actor, State, Step
+from bot.services.enrolment import take_back_shown_secrets
+from bot.services.expiry import AGAIN, Expiry
+from bot.services.ports import Clock, Store, Unit
+from bot.services.routing import Routing
+from bot.services.turn import Cases
+
+BATCH = 100
+
+
+class Reminders:
+    """Looks at every case whose time has come. A missed tick loses nothing, a repeated one repeats nothing."""
+
+    def __init__(self, *, cases: Cases, store: Store, routing: Routing, expiry: Expiry, clock: Clock) -> None:
+        self._cases = cases
+        self._store = store
+        self._routing = routing
+        self._expiry = expiry
+        self._clock = clock
+
+    async def sweep(self) -> int:
+        """Handle what is due now; return how many cases were looked at."""
+        now = self._clock.now()
+        async with self._store.unit() as unit:
+            await take_back_shown_secrets(unit, now)
+            waiting = await unit.due_cases(now, BATCH)
+        for case_id in waiting:
+            await self._look_at(case_id, now)
+        return len(waiting)
+
+    async def _look_at(self, case_id: CaseId, now: datetime) -> None:
+        async with self._store.unit() as unit:
+            case = await self._cases.get(unit, case_id)
+            erasing = case.state is State.EXPIRING
+            if not erasing:
+                while True:
+                    line = self._cases.line(case)
+                    due = next((d for d in dues(case, line, self._cases.rules) if d.at <= now), None)
+                    if due is None or case.state is State.EXPIRING:
+                        break
+                    case = await self._act(unit, replace(case, said=(*case.said, due.key)), due, now)
+                await self._cases.save(unit, case)
+        if erasing:
+            await self._erase(case, now)
+
+    async def _erase(self, case: Case, now: datetime) -> None:
+        due = next((d for d in dues(case, self._cases.line(case), self._cases.rules) if d.kind == "erasure"), None)
+        if due is not None and due.at <= now:
+            await self._expiry.advance(case.id, now)
+            return
+        async with self._store.unit() as unit:
+            await unit.save_case(case, next_due_at=due.at if due else now + AGAIN)
+
+    async def _act(self, unit: Unit, case: Case, due: Due, now: datetime) -> Case:
+        """Do what is due; return the case, not saved."""
+        match due.kind:
+            case "collecting_reminder":
+                await self._to_requester(unit, case, "reminder_collecting", (("form", case.id), ("cancel", case.id)))
+            case "lapse":
+                case = replace(case.step(Step.LAPSE, frozenset({Actor.BOT})), ended_at=now, cancelled_by="silence", asked=None)
+                await unit.audit(AuditEvent(kind="lapse", by=None, case_id=case.id))
+                await self._to_requester(unit, case, "lapsed", (("new",),))
+            case "question_reminder":
+                await self._to_requester(unit, case, "reminder_question", (("answer", case.id, "…"), ("done", case.id)))
+            case "answer_incomplete":
+                for user in case.expert_ids:
+                    await self._to_expert(unit, case, user, "reminder_incomplete", (("draft", case.id, "…"),))
+            case "deadline_reminder":
+                for user in case.unsigned or case.expert_ids or case.rung:
+                    verb = "sign" if case.state is State.SIGNING else "draft" if case.experts else "take"
+                    await self._to_expert(unit, case, user, "reminder_deadline", ((verb, case.id),))
+            case "escalation":
+                case = await self._routing.escalate(unit, case, now)
+                await unit.audit(AuditEvent(kind="escalated", by=None, case_id=case.id))
+            case "close":
+                case = replace(case.step(Step.CLOSE, frozenset({Actor.BOT})), ended_at=now)
+                await unit.audit(AuditEvent(kind="close", by=None, case_id=case.id))
+                await self._routing.tell_coordinators(unit, case, "not_acknowledged")
+                await self._to_requester(unit, case, "reminder_acknowledge", (("acknowledge", case.id), ("export", case.id)))
+            case "followup_reminder":
+                for user in case.expert_ids:
+                    await self._to_expert(unit, case, user, "reminder_followup", ())
+            case "expiry_warning":
+                ends = retention_ends(case, self._cases.line(case))
+                if ends is not None and ends > now:
+                    await self._expiry.warn(unit, case, ends)
+            case "expire":
+                case = await self._expiry.start(unit, case, now)
+        return case
+
+    async def _to_requester(self, unit: Unit, case: Case, text: str, steps: tuple[tuple[str, ...], ...]) -> None:
+        await self._to_expert(unit, case, case.requester, text, steps)
+
+    async def _to_expert(self, unit: Unit, case: Case, user: UserId, text: str, steps: tuple[tuple[str, ...], ...]) -> None:
+        notice = Notice(
+            text=text,
+            values={"case": case.id, "due": At(case.due_at) if case.due_at else None},
+            kind="reminder",
+            data={"about": case.id, "reason": text},
+            next=steps,
+            rings=True,
+        )
+        await self._cases.to_person(unit, user, notice, case=case)

@@ -1,0 +1,110 @@
+"""What every verb works with: who speaks, from where, in which open transaction."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot.domain.audit import AuditEvent
+from bot.domain.case import Case
+from bot.domain.deadlines import Rules, next_due_at
+from bot.domain.effects import CaseRoom, Direct, Effect, Place, Remove, Say
+from bot.domain.errors import Refusal
+from bot.domain.ids import CaseId, DeviceId, EventId, UserId
+from bot.domain.lines import Catalogue, Line
+from bot.domain.notice import Notice
+from bot.domain.people import Person
+from bot.domain.permissions import actors, check_step
+from bot.domain.steps import State, Step
+from bot.services.ports import Unit, Vault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One person's command, answer or tap, inside the transaction that will hold everything it causes."""
+
+    unit: Unit
+    now: datetime
+    by: Person
+    device: DeviceId
+    event_id: EventId
+    place: Place
+
+    async def reply(self, notice: Notice) -> None:
+        """Answer where the words were written."""
+        await self.unit.plan(Say(place=self.place, notice=replace(notice, answers=self.event_id)), answers=self.event_id)
+
+    async def audit(self, kind: str, case_id: CaseId | None = None, **facts: str | int) -> None:
+        """Write who did what into the audit."""
+        await self.unit.audit(AuditEvent(kind=kind, by=self.by.user_id, case_id=case_id, facts=facts))
+
+
+class Cases:
+    """What every verb needs of cases: to find one, to move it by the table, to save it with its next due time."""
+
+    def __init__(self, *, catalogue: Catalogue, vault: Vault, rules: Rules) -> None:
+        self.catalogue = catalogue
+        self.vault = vault
+        self.rules = rules
+
+    def line(self, case: Case) -> Line:
+        """Return the line of the case."""
+        return self.catalogue[case.line]
+
+    async def get(self, unit: Unit, case_id: CaseId) -> Case:
+        """Return the case.
+
+        Raises:
+            Refusal: `no_such_case`, or `case_erased`.
+        """
+        case = await unit.case(case_id)
+        if case is None:
+            raise Refusal("no_such_case", case=case_id)
+        return case
+
+    async def save(self, unit: Unit, case: Case) -> None:
+        """Write the case, and when it must be looked at again."""
+        await unit.save_case(case, next_due_at=next_due_at(case, self.line(case), self.rules))
+
+    async def move(self, turn: Turn, case: Case, step: Step, **facts: str | int) -> Case:
+        """Return the case after *step* by the person who speaks, with the audit row written; it is not saved yet.
+
+        Raises:
+            Refusal: the table has no such cell for him.
+        """
+        check_step(turn.by, case, step)
+        moved = case.step(step, actors(turn.by, case))
+        await turn.audit(step.value, case.id, state=moved.state.value, **facts)
+        return moved
+
+    async def to_room(self, unit: Unit, case: Case, notice: Notice, *, answers: EventId | None = None) -> None:
+        """Post into the case room."""
+        await unit.plan(Say(place=CaseRoom(case_id=case.id), notice=replace(notice, case_id=case.id)), answers=answers)
+
+    async def to_person(self, unit: Unit, user_id: UserId, notice: Notice, *, case: Case | None = None) -> None:
+        """Post into a person's direct chat."""
+        about = replace(notice, case_id=case.id) if case else notice
+        await unit.plan(Say(place=Direct(user_id=user_id), notice=about))
+
+    async def plan(self, unit: Unit, *effects: Effect) -> None:
+        """Put effects into the outbox, in this order."""
+        for effect in effects:
+            await unit.plan(effect)
+
+    async def out_of_all_rooms(self, unit: Unit, user_id: UserId) -> None:
+        """Take a person out of every case room, as an expert too; a case without experts goes back to its line."""
+        for case in await unit.cases(states=LIVE):
+            if user_id != case.requester and user_id not in case.expert_ids:
+                continue
+            await unit.plan(Remove(place=CaseRoom(case_id=case.id), user_id=user_id))
+            left = replace(
+                case,
+                experts=tuple(e for e in case.experts if e.user_id != user_id),
+                former=(*case.former, user_id),
+                signatories=tuple(u for u in case.signatories if u != user_id),
+            )
+            if not left.experts and left.state in (State.ACCEPTED, State.DRAFTED, State.WAITING, State.SIGNING):
+                left = replace(left, state=State.SUBMITTED, came_from=case.state, stopped_at=None)
+            await self.save(unit, left)
+
+
+LIVE = tuple(s for s in State if s not in (State.EXPIRING, State.ERASED))
+"""The states in which a case can still be talked about."""
