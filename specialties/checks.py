@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from bot.domain.conditions import AGE, BIRTH_YEAR, Relation
-from bot.domain.field_names import names_of
 from bot.domain.forms import Field, FieldType, Form, Requirement
 from bot.domain.language import folded
 from bot.domain.lines import Line, Urgency
@@ -77,9 +76,8 @@ def _core(form: Form) -> Iterator[Mistake]:
             yield ("fields",), f"{field_id} is missing: common.yaml must have it"
         elif one.type is not field_type:
             yield ("fields", field_id, "type"), f"must be {field_type}"
-        elif codes := CORE_OPTIONS.get(field_id):
-            if tuple(option.code for option in one.options) != codes:
-                yield ("fields", field_id, "options"), f"must be {', '.join(codes)}"
+        elif (codes := CORE_OPTIONS.get(field_id)) and codes != tuple(option.code for option in one.options):
+            yield ("fields", field_id, "options"), f"must be {', '.join(codes)}"
 
 
 def _condition(form: Form, one: Field) -> Iterator[Mistake]:
@@ -128,7 +126,7 @@ def _names(form: Form) -> Iterator[Mistake]:
     for one in form.fields:
         if one.is_slot or one.id in ANSWERED_BY_PROMPT_ALONE:
             continue
-        for name in names_of(one):
+        for name in one.spoken:
             if name in taken:
                 yield ("fields", one.id, "names"), f"'{name}' is a name of {taken[name]} too"
             taken[name] = one.id

@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from bot.domain import forms, lines
 from bot.domain.conditions import Condition
@@ -156,7 +156,7 @@ class RetentionPart(_Closed):
 
     @field_validator("after_delivery", "after_cancel")
     @classmethod
-    def _room_for_warnings(cls, hours: int, info: ValidationInfo) -> int:
+    def _room_for_warnings(cls, hours: int) -> int:
         if hours < 96:
             raise ValueError("at least 96 hours: a warning three days before needs them")
         return hours

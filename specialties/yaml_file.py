@@ -1,4 +1,4 @@
-"""Reads YAML as clinicians write it: every word stays a word, a name written twice is a mistake, each part knows its line."""
+"""Reads YAML as clinicians write it: every word stays a word, and a name written twice is a mistake."""
 
 from dataclasses import dataclass
 from dataclasses import field as given

@@ -134,7 +134,14 @@ class EraserProcess:
     """Works off the orders, one target after the other, until it is told to stop."""
 
     def __init__(
-        self, *, folder: Path, homeserver_url: str, admin_token: str, bot_user_id: str, clock: Clock | None = None
+        self,
+        *,
+        folder: Path,
+        homeserver_url: str,
+        admin_token: str,
+        bot_user_id: str,
+        clock: Clock | None = None,
+        poll_seconds: float = POLL_SECONDS,
     ) -> None:
         self._orders = Orders(folder)
         self._url = homeserver_url
@@ -142,6 +149,7 @@ class EraserProcess:
         self._bot = bot_user_id
         self._server = bot_user_id.partition(":")[2]
         self._clock = clock or SystemClock()
+        self._poll = poll_seconds
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until *stop* is set; whatever is under way then is taken up at the next start.
@@ -166,7 +174,7 @@ class EraserProcess:
                 await self._round(admin)
             except ExternalError as error:
                 log.warning("eraser_round_failed", error=error)
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._poll)
 
     async def _checked(self, admin: AdminInterface) -> bool:
         """Look once whether the token is an admin's and the bot's account is none."""
@@ -211,7 +219,7 @@ class EraserProcess:
         ours = target.ours or creator is not None
         deletions = await admin.deletions(target.name)
         if _BUSY.intersection(deletions):
-            return replace(target, ours=ours, asked=True, due=self._now() + POLL_SECONDS)
+            return replace(target, ours=ours, asked=True, due=self._now() + self._poll)
         # A purge first drops the room, then its state: one that failed between the two left the rest behind.
         if creator is None and ("complete" in deletions or not deletions):
             return replace(target, state=Erased.GONE, code=None)
@@ -220,7 +228,7 @@ class EraserProcess:
         if not ours:
             return self._failed(target, "purge_unfinished")
         # Written first: after a crash the deletion is looked for, and a second one is harmless.
-        asked = replace(target, ours=True, asked=True, due=self._now() + POLL_SECONDS)
+        asked = replace(target, ours=True, asked=True, due=self._now() + self._poll)
         await asyncio.to_thread(self._orders.save, asked)
         await admin.delete_room(target.name)
         return asked

@@ -6,13 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from bot.domain.field_names import FieldNames
-from bot.domain.forms import FieldType, Form, Value
+from bot.domain.forms import LONGTEXT_LIMIT, FieldType, Form, Value
 from bot.domain.language import Language, folded, without_hidden_marks
 from bot.domain.long_answers import read_long
 from bot.domain.niss import find_niss
 from bot.domain.patient_line import read_patient_line
 from bot.domain.problems import Problem, ProblemCode
-from bot.domain.prompt_labels import AGREES_NOT_SEEN, AGREES_SEEN, DOES_NOT_AGREE, NOT_POSSIBLE
+from bot.domain.prompt_labels import AGREES_SEEN, DOES_NOT_AGREE, NOT_POSSIBLE
 from bot.domain.prompts import CONSENT_DATE, CONSENT_REASON, INFORMED, NOT_EMERGENCY, SEEN, Prompt, PromptId
 from bot.domain.reading import Reading
 from bot.domain.rendering import render_value
@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Understood:
-    """What a message said: values by field, problems in their order, the words left over, and an outcome if it is one."""
+    """What a message said: values by field, problems, the words left over, and an outcome if it is one."""
 
     values: dict[str, Value] = given(default_factory=dict, repr=False)
     problems: tuple[Problem, ...] = ()
@@ -40,7 +40,7 @@ class Understood:
 
 
 def understand(form: Form, text: str, *, language: Language, expected: Prompt | None, now: datetime) -> Understood:
-    """Understand *text*, written by the requester in answer to *expected* (None: no prompt is open); *now* is local time.
+    """Understand *text*, the requester's answer to *expected* (None: no prompt is open); *now* is local time.
 
     Fills a field only if its prompt is open or its name is written. A long text is kept as it stands, without direction
     marks and control characters. A message that holds a national number gives nothing. Never raises on any text.
@@ -83,6 +83,11 @@ def _declared(code: str, now: datetime) -> Understood:
 
 
 def _understand(form: Form, text: str, language: Language, expected: Prompt | None, now: datetime) -> Understood:
+    if len(text) > LONGTEXT_LIMIT and not _takes_long(form, expected):
+        if expected is None or expected.id is PromptId.DOCUMENTS:
+            return Understood(rest=text)
+        too_long = Problem(code=ProblemCode.TOO_LONG, params={"limit": LONGTEXT_LIMIT, "length": len(text)})
+        return Understood(problems=(too_long,))
     reading = Reading(form=form, names=FieldNames(form), language=language, now=now)
     asked = () if expected is None else tuple(form[field_id] for field_id in expected.fields)
     if expected is None or expected.id is PromptId.DOCUMENTS:
@@ -99,11 +104,19 @@ def _understand(form: Form, text: str, language: Language, expected: Prompt | No
         if expected.id in (PromptId.EMERGENCY, PromptId.DECLARATIONS):
             return Understood(problems=(code,), rest=text)
         read_short(reading, text, asked=asked)
-    elif all(one.is_long for one in asked) or (len(asked) == 1 and asked[0].type is FieldType.TEXT):
+    elif _takes_long(form, expected):
         read_long(reading, text, asked=asked)
     else:
         read_short(reading, text, asked=asked)
     return Understood(values=reading.values, problems=tuple(reading.problems), rest="\n".join(reading.rest))
+
+
+def _takes_long(form: Form, prompt: Prompt | None) -> bool:
+    """Tell whether a prompt is answered by text as it stands: it asks for long texts alone, or for one text."""
+    if prompt is None or prompt.as_poll or prompt.id is PromptId.PATIENT:
+        return False
+    types = [form[field_id].type for field_id in prompt.fields]
+    return set(types) == {FieldType.LONGTEXT} or types == [FieldType.TEXT]
 
 
 def _field_of(prompt: Prompt) -> str:

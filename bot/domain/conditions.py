@@ -1,4 +1,4 @@
-"""The condition under which a field is needed, as a clinician writes it: `arrhythmia_type in [af]`, `age > 75`, `holter_report present`."""
+"""The condition under which a field is needed, as clinicians write it: `arrhythmia_type in [af]`, `age > 75`."""
 
 import re
 from collections.abc import Collection, Mapping

@@ -38,15 +38,16 @@ _TIME = re.compile(r"(.*?)[\s,t]+(?:a |om |um |at )?([0-9]{1,2})\s?[:hu]\s?([0-9
 
 
 def read_date(field_id: str, text: str, now: datetime) -> date | Problem:
-    """Return the day that *text* names: 25/11/2026, 25-11-26, 25 novembre 2026, 2026-11-25, today, yesterday; never a later day.
+    """Return the day that *text* names: 25/11/2026, 25-11-26, 25 novembre 2026, 2026-11-25, today, yesterday.
 
-    A year of two digits is of this century; if that lies ahead, the date is ambiguous. Month before day is no date here.
+    Never a day ahead. A year of two digits is of this century; if that lies ahead, the date is ambiguous. A month
+    before the day is no date here.
     """
     return _not_ahead(field_id, _read_day(field_id, folded(text).strip(" .,"), now), now)
 
 
 def read_datetime(field_id: str, text: str, now: datetime) -> datetime | Problem:
-    """Return the moment that *text* names: a date as in `read_date`, then 14:30, 14h30 or 14u30; in the time zone of *now*."""
+    """Return the moment that *text* names: a date as in `read_date`, then 14:30 or 14h30; in the time zone of *now*."""
     match = _TIME.fullmatch(folded(text).strip(" .,"))
     if match is None:
         day = read_date(field_id, text, now)

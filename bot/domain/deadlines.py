@@ -89,7 +89,11 @@ def _waiting_for_people(case: Case, line: Line) -> list[Due]:
 
 
 def _ending(case: Case, line: Line, rules: Rules) -> list[Due]:
-    if case.state in (State.DELIVERED, State.CLOSED) and case.followup_due_at and not (case.followup and case.followup.replies):
+    if (
+        case.state in (State.DELIVERED, State.CLOSED)
+        and case.followup_due_at
+        and not (case.followup and case.followup.replies)
+    ):
         followup = [_due("followup_reminder", case.followup_due_at)]
     else:
         followup = []
@@ -98,7 +102,9 @@ def _ending(case: Case, line: Line, rules: Rules) -> list[Due]:
     ends = retention_ends(case, line) if case.state in ENDED else None
     if ends is not None:
         # An ended case that nobody ever submitted or that was withdrawn at once needs no warnings: nothing is lost.
-        warned = [] if case.submitted_at is None else [_due("expiry_warning", ends - before) for before in rules.warnings]
+        warned = (
+            [] if case.submitted_at is None else [_due("expiry_warning", ends - before) for before in rules.warnings]
+        )
         return [*followup, *warned, _due("expire", ends)]
     if case.state is State.EXPIRING and case.expiring_at is not None:
         if case.erasure == "kept" and case.delivered_at is not None:
@@ -112,4 +118,3 @@ def next_due_at(case: Case, line: Line, rules: Rules) -> datetime | None:
     """Return when the sweep must look at the case again."""
     coming = dues(case, line, rules)
     return coming[0].at if coming else None
-

@@ -1,17 +1,15 @@
-"""Finds the names of fields in a message: label in any language, id, or another name, at the beginning of a part of it."""
+"""Finds the names of fields in a message: id, label in any language, or another name, as words of their own."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bot.domain.forms import Field, Form
-from bot.domain.language import folded
 from bot.domain.prompts import ANSWERED_BY_PROMPT_ALONE
 
-# "FEVG: 35", "FEVG = 35", "FEVG à 35 %", "LVEF is 35"
+# What may stand between a name and its value: a colon, a little word before a number, or a space.
 _COLON = re.compile(r" *[:=] *")
 _LINK = re.compile(r" +(?:est|is|ist|a|de|of|van|von|bei|at) +(?=[0-9])| *")
-_PARENTHESIS = re.compile(r"\s*\([^)]*\)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,19 +22,12 @@ class NameHit:
     colon: bool
 
 
-def names_of(one: Field) -> frozenset[str]:
-    """Return every folded name of a field; a label counts without its parenthesis too."""
-    labels = [one.id.replace("_", " "), *one.labels.values(), *one.names]
-    plain = {folded(label) for label in labels}
-    return frozenset(plain | {_PARENTHESIS.sub("", label) for label in plain})
-
-
 class FieldNames:
     """The names of a form's fields, the longest first; fields that only their own prompt answers have none."""
 
     def __init__(self, form: Form) -> None:
         named = [one for one in form.fields if one.id not in ANSWERED_BY_PROMPT_ALONE and not one.is_slot]
-        self._fields = {name: one for one in named for name in names_of(one)}
+        self._fields = {name: one for one in named for name in one.spoken}
         longest_first = sorted(self._fields, key=lambda name: (-len(name), name))
         self._pattern = re.compile("(?:" + "|".join(re.escape(name) for name in longest_first) + r")(?![^\W\d_])")
 

@@ -1,5 +1,6 @@
 """The form of a line: its fields, when each is needed, and what was answered so far."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -8,9 +9,11 @@ from enum import StrEnum
 
 from bot.domain.conditions import Condition
 from bot.domain.ids import EventId
-from bot.domain.language import Labels, Language, in_language
+from bot.domain.language import Labels, Language, folded, in_language
 
 Value = str | bool | int | Decimal | date | datetime | tuple[str, ...]
+
+_PARENTHESIS = re.compile(r" *\([^)]*\)$")
 
 LONGTEXT_LIMIT = 10_000
 TEXT_LIMIT = 500
@@ -55,6 +58,12 @@ class DocumentKind(StrEnum):
     PHOTO = "photo"
 
 
+def spoken_names(code: str, labels: Labels, names: tuple[str, ...]) -> frozenset[str]:
+    """Return every name of an option or a field, folded; a name counts without its parenthesis too."""
+    plain = {folded(name) for name in (code, code.replace("_", " "), *labels.values(), *names)}
+    return frozenset(plain | {_PARENTHESIS.sub("", name) for name in plain})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
     """One possible answer of a field or of a poll; *names* are other words that mean it."""
@@ -62,6 +71,12 @@ class Option:
     code: str
     labels: Labels
     names: tuple[str, ...] = ()
+    spoken: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Every way to name it, as words are compared; a label counts without its parenthesis too."""
+
+    def __post_init__(self) -> None:
+        """Fold the names once: each message compares with all of them."""
+        object.__setattr__(self, "spoken", spoken_names(self.code, self.labels, self.names))
 
     def label(self, language: Language) -> str:
         """Return its label as a reader of *language* sees it."""
@@ -92,6 +107,12 @@ class Field:
     """Who must still approve this field (`cardiologist`), or None."""
 
     basis: str = ""
+    spoken: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Every way to name it, as words are compared; a label counts without its parenthesis too."""
+
+    def __post_init__(self) -> None:
+        """Fold the names once: each message compares with all of them."""
+        object.__setattr__(self, "spoken", spoken_names(self.id, self.labels, self.names))
 
     @property
     def is_slot(self) -> bool:

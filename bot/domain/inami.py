@@ -52,7 +52,7 @@ class CheckRule(StrEnum):
 
 
 class InamiRefused(Refusal):
-    """A text that is no physician's INAMI number; its code is `inami_` and the problem, and it never carries the text."""
+    """A text that is no physician's INAMI number; its code is `inami_` and the problem, never the text."""
 
     def __init__(
         self, problem: InamiProblem, *, profession: Profession | None = None, length: int | None = None

@@ -24,16 +24,17 @@ DIRECTION_MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2
 _INVISIBLE = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad") | DIRECTION_MARKS
 _SAME = str.maketrans(
     {
-        "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'", "\u2032": "'", "\u02bc": "'", "\u0060": "'", "\u00b4": "'",
-        "\u201c": '"', "\u201d": '"', "\u201e": '"', "\u00ab": '"', "\u00bb": '"', "\u2033": '"',
-        "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2212": "-",
-        "\u0153": "oe", "\u0152": "oe", "\u00e6": "ae", "\u00c6": "ae",
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02bc\u0060\u00b4", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb\u2033", '"'),
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
+        **dict.fromkeys("\u0152\u0153", "oe"),
+        **dict.fromkeys("\u00c6\u00e6", "ae"),
     }
-)  # fmt: skip
+)
 
 
 def in_language(labels: Labels, language: Language) -> str:
-    """Return the label in *language*, or else in the first language that has one (English first); "" if there is none."""
+    """Return the label in *language*, or else in one that has it (English first); "" if there is none."""
     for candidate in (language, *_FALLBACK):
         if candidate in labels:
             return labels[candidate]
@@ -41,7 +42,7 @@ def in_language(labels: Labels, language: Language) -> str:
 
 
 def folded(text: str) -> str:
-    """Return *text* as it is compared: no case, accents, invisible marks or typographic variants; one space between words."""
+    """Return *text* as it is compared: without case, accents, hidden marks, typographic variants, double spaces."""
     plain = "".join(character for character in text if character not in _INVISIBLE)
     plain = unicodedata.normalize("NFKD", plain.translate(_SAME)).casefold()
     plain = "".join(character for character in plain if not unicodedata.combining(character))

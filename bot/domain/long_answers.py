@@ -1,7 +1,7 @@
 """Reads a message that answers a long text: the text is kept as it stands, and only marked lines say something more.
 
-A line that begins with the name of a long field and a colon begins that field's text. A line that begins with the name of a
-short field and a colon (FEVG: 35) is recorded as that field too, and stays in the text, so that no word of it is lost.
+A line that begins with the name of a long field and a colon begins that field's text. A line that begins with the name
+of a short field and a colon (FEVG: 35) is recorded as that field too, and stays in the text: no word of it is lost.
 """
 
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class _Part:
 def read_long(reading: Reading, text: str, *, asked: tuple[Field, ...]) -> None:
     """Read *text* as the answer to the fields *asked*: one of them, or several long ones.
 
-    Unmarked text goes to the single field asked. Where several are asked, a text without any marked line goes to the first
-    of them, and unmarked lines before a marked one are left over.
+    Unmarked text goes to the single field asked. Where several are asked, a text without any marked line goes to the
+    first of them, and unmarked lines before a marked one are left over.
     """
     parts = _parts(reading, text, asked)
     first, marked = parts[0], parts[1:]

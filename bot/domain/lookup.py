@@ -24,9 +24,10 @@ class Found(Generic[T]):
 
 
 def find(word: str, candidates: Sequence[tuple[T, Iterable[str]]]) -> Found[T]:
-    """Find what *word* means: a whole name first, then the beginning of names of one candidate alone; case and accents do not count.
+    """Find what *word* means: a whole name first, then the beginning of a name; case and accents do not count.
 
-    With no such candidate, `it` is None and `nearest` holds those that share the beginning, or else look alike.
+    A beginning counts if it is of one candidate alone. Otherwise `it` is None and `nearest` holds those that share the
+    beginning, or else look alike.
     """
     wanted = _word(word)
     names = [(thing, [_word(name) for name in several]) for thing, several in candidates]

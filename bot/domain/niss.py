@@ -20,8 +20,9 @@ class Span:
 def is_niss(digits: str) -> bool:
     """Tell whether 11 digits are a national or bis number: YYMMDD, a counter of 3, check digits modulo 97.
 
-    Born from 2000: a 2 stands before the first nine digits. A bis number has month + 20 or + 40. Month and day may be 00.
-    Source: the structure published for the Belgian national register; day above 31 never occurs, and would take in telephone numbers.
+    Born from 2000: a 2 stands before the first nine digits. A bis number has month + 20 or + 40. Month and day may be
+    00. Source: the structure of the Belgian national register. A day above 31 never occurs; without that rule many
+    telephone numbers would be taken for one.
     """
     if len(digits) != _LENGTH or not digits.isdecimal():
         return False
@@ -31,11 +32,11 @@ def is_niss(digits: str) -> bool:
     return any(97 - int(century + digits[:9]) % 97 == check for century in ("", "2"))
 
 
-_MONTHS = frozenset((*range(0, 13), *range(20, 33), *range(40, 53)))
+_MONTHS = frozenset((*range(13), *range(20, 33), *range(40, 53)))
 
 
 def find_niss(text: str) -> tuple[Span, ...]:
-    """Return where national numbers stand in *text*, in order; about 1 in 50 of other dated 11-digit numbers is taken too."""
+    """Return where national numbers stand in *text*, in order; 1 in 50 numbers that only look like one is taken too."""
     groups = list(_GROUP.finditer(text))
     found: list[Span] = []
     for first, group in enumerate(groups):
@@ -54,6 +55,6 @@ def find_niss(text: str) -> tuple[Span, ...]:
 
 
 def hides_niss(word: str) -> bool:
-    """Tell whether any 11 digits in a row of *word*, other characters left out, are a national number (for references)."""
+    """Tell whether any 11 digits in a row of a reference, other characters left out, are a national number."""
     digits = "".join(character for character in word if character.isdecimal())
     return any(is_niss(digits[start : start + _LENGTH]) for start in range(len(digits) - _LENGTH + 1))

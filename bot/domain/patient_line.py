@@ -1,4 +1,4 @@
-"""Reads the patient from one line, "ref 4711, 1958, F": a local reference, a year of birth, a sex, in any order; no name, no NISS."""
+"""Reads the patient from one line, "ref 4711, 1958, F": a local reference, a year of birth, a sex, in any order."""
 
 import re
 import unicodedata
@@ -35,7 +35,7 @@ _YEAR = re.compile(r"[0-9]{4}")
 # Words that say what comes next and carry nothing themselves.
 _FILLERS = frozenset(
     "ne nee le la en born birth year of geboren geb geboortejaar geboortedatum in am op dn annee date de naissance"
-    " patient patiente dossier pat nr no n id geburtsjahr geburtsdatum dob sexe sex geslacht geschlecht et und and is".split()
+    " patient patiente dossier pat nr no n id geburtsjahr geburtsdatum sexe sex geslacht geschlecht et und and".split()
 )
 
 
@@ -49,10 +49,10 @@ class PatientLine:
 
 
 def read_patient_line(text: str, now: datetime, *, wanted: Collection[str]) -> PatientLine:
-    """Return reference, year of birth and sex as found; a full date of birth is reduced to its year, and its day is not kept.
+    """Return reference, year of birth and sex as found; a full date of birth is reduced to its year.
 
-    *wanted* are the fields still asked (the others are taken too, if they stand there). A line with a national number, also
-    inside the reference, gives nothing at all. Two candidates for one field give a problem, never a choice.
+    *wanted* are the fields still asked (the others are taken too, if they stand there). A line with a national number,
+    also inside the reference, gives nothing at all. Two candidates for one field give a problem, never a choice.
     """
     if niss := find_niss(text):
         return PatientLine(problems=(Problem(code=ProblemCode.NISS_FOUND, params={"count": len(niss)}),))

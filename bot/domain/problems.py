@@ -1,4 +1,4 @@
-"""What can be wrong with a typed answer: a code to translate and the numbers that belong to it, never the text itself."""
+"""What can be wrong with a typed answer: a code to translate and the numbers that belong to it, never the text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The conversation that fills a form: a few prompts, each asking for what is still missing, at most 12 messages or taps in all."""
+"""The conversation that fills a form: a few prompts, each for what is still missing, at most 12 messages in all."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -75,7 +75,7 @@ class FormStatus:
 
 
 def plan(form: Form) -> list[Prompt]:
-    """Return every prompt of a form in order, with all fields that it may ask for; prompts without fields are left out."""
+    """Return every prompt of a form in order, with all fields that it may ask for; empty prompts are left out."""
     rest = [one for one in form.fields if one.id not in _OPENING_FIELDS]
     deciders = {one.when.field_id for one in form.fields if one.when and one.when.relation is not Relation.PRESENT}
     short = [one for one in rest if not one.is_slot and not one.is_long]
@@ -122,11 +122,14 @@ def next_prompt(
     closed = PromptId.CLOSING in skipped
 
     def is_open(one: Field, prompt: Prompt) -> bool:
-        if not _is_missing(one, answers, documents, today):
-            return False
         if prompt.id in (PromptId.FACTS, PromptId.CLINICAL) and _follows_file(one) and not closed:
-            return False  # asked in the closing list, after the documents
-        return one.id not in skipped or one.id in NEVER_SKIPPED
+            return False  # asked in the closing list, with or after its document
+        if one.id in skipped and one.id not in NEVER_SKIPPED:
+            return False
+        if _is_missing(one, answers, documents, today):
+            return True
+        slot = _file_of(form, one) if prompt.id is PromptId.CLOSING and one.id not in answers else None
+        return slot is not None and is_open(slot, prompt)
 
     for prompt in plan(form):
         if prompt.id is PromptId.CLOSING and closed:
@@ -138,7 +141,7 @@ def next_prompt(
 
 
 def prompt_for(form: Form, field_id: str) -> Prompt:
-    """Return the prompt that asks for one field alone (`answer FIELD`, `back`); an opening field comes with its companions.
+    """Return the prompt that asks for one field alone; an opening field comes with its companions.
 
     Raises:
         KeyError: the form has no such field.
@@ -155,7 +158,7 @@ def after_skip(prompt: Prompt, skipped: Collection[str]) -> frozenset[str]:
 
 
 def after_reply(prompt: Prompt, skipped: Collection[str]) -> frozenset[str]:
-    """Return *skipped* after the requester answered a prompt: the closing list is asked once, all others until answered."""
+    """Return *skipped* after a prompt was answered: the closing list is asked once, all others until answered."""
     return frozenset(skipped) | ({prompt.id.value} if prompt.id is PromptId.CLOSING else frozenset())
 
 
@@ -171,7 +174,7 @@ def status(form: Form, answers: Answers, documents: Collection[str], *, today: d
 
 
 def most_messages(form: Form) -> int:
-    """Return how many messages or taps a form needs at most when each prompt is answered in one, `new` and `submit` included.
+    """Return how many messages or taps a form needs at most if each prompt is answered in one, from `new` to `submit`.
 
     A field whose condition hangs on another conditional field is asked one message later.
     """
@@ -224,6 +227,11 @@ def _is_missing(one: Field, answers: Answers, documents: Collection[str], today:
 
 def _follows_file(one: Field) -> bool:
     return not one.is_slot and one.when is not None and one.when.relation is Relation.PRESENT
+
+
+def _file_of(form: Form, one: Field) -> Field | None:
+    """Return the document on which a field follows."""
+    return form.get(one.when.subject) if _follows_file(one) and one.when else None
 
 
 def _depth(form: Form, one: Field) -> int:

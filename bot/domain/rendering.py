@@ -9,7 +9,7 @@ from bot.domain.prompt_labels import NO, YES
 
 
 def render_value(one: Field, value: Value, language: Language) -> str:
-    """Return *value* of a field as text: labels instead of codes, a decimal comma except in English, days as 25/11/2026."""
+    """Return *value* of a field as text: labels, a decimal comma except in English, days as 25/11/2026."""
     match value:
         case bool():
             return (YES if value else NO).label(language)

@@ -46,7 +46,7 @@ class Participant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """One field of the form: its label, the answer in words, where it came from; `missing` if it was needed and not given."""
+    """One field of the form: its label, the answer in words, where it came from; `missing` if it was needed."""
 
     label: str
     value: str = field(repr=False)
@@ -196,7 +196,10 @@ class Verification:
     """INAMI numbers of signatories that the opinion names and that have not signed."""
 
     problems: tuple[str, ...]
-    """Codes: `no_pdf`, `damaged`, `changed`, `untrusted`, `not_sealed`, `changed_after_seal`, `signature_missing`, `no_record`."""
+    """Codes: no_pdf, damaged, changed, untrusted, not_sealed, changed_after_seal, signature_missing, no_record."""
+
+    kind: str | None = None
+    """`opinion` or `erasure`, as the file inside says; this and what follows is None unless every signature is good."""
 
     case_id: CaseId | None = None
     version: int | None = None

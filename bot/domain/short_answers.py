@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
-from bot.domain.field_names import NameHit, names_of
+from bot.domain.field_names import NameHit
 from bot.domain.forms import Field, FieldType, Value
 from bot.domain.language import folded, folded_with_places
 from bot.domain.problems import Problem, ProblemCode
@@ -18,15 +19,18 @@ _NUMBER_THEN_WORD = re.compile(r"([0-9]{1,2}) +(?=[a-z]{2})")
 _KEYS = re.compile(r"[0-9]{1,2} ?[a-z](?: +[0-9]{1,2} ?[a-z])*")
 _KEY = re.compile(r"([0-9]{1,2}) ?([a-z])")
 _BARE_KEYS = re.compile(r"(?:[0-9]{1,2}|[a-z])(?: *[,+/& ] *(?:[0-9]{1,2}|[a-z]))*")
-_BARE_NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*.{0,20}")
+_BARE = re.compile(_BARE_KEYS.pattern + r"|[+-]?[0-9][0-9.,]*.{0,20}")
 _NOT = re.compile(r"(?:pas de |pas d'|sans |aucune? |geen |zonder |keine? |ohne |no |without )")
+# A message of 10,000 characters must not take longer than one of ten: what no physician writes is not tried.
 _MOST_WORDS = 12
+_MOST_CHOICES = 12
+_NEXT_NAMES = 3
 _TEXTS = frozenset({FieldType.TEXT, FieldType.LONGTEXT})
 _CHOICES = frozenset({FieldType.ENUM, FieldType.MULTI, FieldType.BOOL})
 
 
 def read_short(reading: Reading, text: str, *, asked: tuple[Field, ...]) -> None:
-    """Read *text* part by part; a part is named, numbered like the list that was shown, or fits one asked field only."""
+    """Read *text* part by part; a part is named, numbered like the list shown, or fits one asked field only."""
     asked = tuple(one for one in asked if not one.is_slot)
     if len(asked) == 1 and asked[0].type not in _TEXTS:
         value = reading.value_of(asked[0], text)
@@ -97,14 +101,15 @@ class _Message:
         """Read the value after a name and return where it ends."""
         if hit.field.type in _TEXTS:
             return self._read_text(hit, at)
-        ends = [end for end in self._separators(hit.value_start) if end <= self._end_of_line(hit.value_start)]
+        end_of_line = self._end_of_line(hit.value_start)
+        ends = [end for end in islice(self._separators(hit.value_start), _MOST_CHOICES) if end <= end_of_line]
         nearest = ends[0]
         for end in reversed(ends) if hit.field.type is FieldType.MULTI else ends[:1]:
             value = self._reading.value_of(hit.field, self._typed(hit.value_start, end))
             if not isinstance(value, Problem):
                 self._reading.keep(hit.field, value)
                 return end
-        for inner in self._reading.names.within(self._plain, hit.value_start, nearest):
+        for inner in islice(self._reading.names.within(self._plain, hit.value_start, nearest), _NEXT_NAMES):
             value = self._reading.value_of(hit.field, self._typed(hit.value_start, inner.start))
             if not isinstance(value, Problem):
                 self._reading.keep(hit.field, value)
@@ -113,7 +118,7 @@ class _Message:
         return nearest
 
     def _refuse_named(self, hit: NameHit, at: int, end: int) -> None:
-        """A name without a value that fits: an option of another field, talk if nothing was asked, else a problem."""
+        """Judge a name without a fitting value: an option of another field, talk if nothing was asked, or a problem."""
         if not hit.colon and self._choices_in(self._typed(at, end)):
             self._read_unnamed(at, end)
             return
@@ -170,13 +175,11 @@ class _Message:
         self._reading.leave(typed)
         if len(self._asked) == 1:
             self._reading.keep(self._asked[0], self._reading.value_of(self._asked[0], typed))
-        elif self._asked and (
-            chosen or self._fits(typed) or _BARE_KEYS.fullmatch(plain) or _BARE_NUMBER.fullmatch(plain)
-        ):
+        elif self._asked and (chosen or self._fits(typed) or _BARE.fullmatch(plain)):
             self._reading.refuse(None, ProblemCode.WHICH_FIELD)
 
     def _choices_in(self, typed: str) -> list[tuple[Field, Value]]:
-        """Return the choices that the words of *typed* make, all of them clear: "treatment", "treatment routine"; or []."""
+        """Return the choices that all words of *typed* together make: "treatment", "treatment routine"; or []."""
         whole = self._fits(typed)
         if len(whole) == 1:
             return whole
@@ -202,10 +205,11 @@ class _Message:
             self._reading.keep(one, value)
 
     def _fits(self, typed: str) -> list[tuple[Field, Value]]:
-        """Return the asked fields of choices that take *typed* by its words; a bare number or letter says nothing here."""
+        """Return the asked fields of choices that take *typed* by its words; bare numbers and letters do not."""
         plain = folded(typed)
         if negated := _NOT.match(plain):
-            named = [o for o in self._asked if o.type is FieldType.BOOL and plain[negated.end() :] in names_of(o)]
+            bools = [one for one in self._asked if one.type is FieldType.BOOL]
+            named = [one for one in bools if plain[negated.end() :] in one.spoken]
             return [(one, False) for one in named]
         if len(self._asked) > 1 and _BARE_KEYS.fullmatch(plain) and plain not in ("o", "y", "j", "n"):
             return []
@@ -214,7 +218,7 @@ class _Message:
         return [(one, value) for one, value in values if not isinstance(value, Problem)]
 
     def _keyed(self, plain: str) -> list[tuple[Field, Value]]:
-        """Return what "1b 2a" says: the number of the field in the list, the letter of its option; [] if it is not that."""
+        """Return what "1b 2a" says, the numbers of fields in the list and the letters of their options; or []."""
         if len(self._asked) < 2 or not _KEYS.fullmatch(plain):
             return []
         pairs: list[tuple[Field, Value]] = []

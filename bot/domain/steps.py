@@ -116,10 +116,7 @@ TABLE: Mapping[tuple[State, Step], Cell] = {
     (S.DELIVERED, T.CLOSE): Cell(_by(A.BOT), S.CLOSED),
     **{(s, T.DRAFT): Cell(_by(A.ASSIGNED, A.CHAIR), S.DRAFTED) for s in (S.ACCEPTED, S.DRAFTED, S.SIGNING)},
     **{(s, T.JOIN): Cell(_by(A.EXPERT), s) for s in (S.ACCEPTED, S.DRAFTED, S.WAITING)},
-    **{
-        (s, T.BRING): Cell(_by(A.ASSIGNED, A.COORDINATOR, A.CHAIR), s)
-        for s in (S.ACCEPTED, S.DRAFTED, S.WAITING)
-    },
+    **{(s, T.BRING): Cell(_by(A.ASSIGNED, A.COORDINATOR, A.CHAIR), s) for s in (S.ACCEPTED, S.DRAFTED, S.WAITING)},
     **{
         (s, T.CANCEL): Cell(_by(A.REQUESTER), S.CANCELLED)
         for s in (S.SUBMITTED, S.ACCEPTED, S.WAITING, S.DRAFTED, S.SIGNING)

@@ -12,6 +12,17 @@ from bot.domain.prompt_labels import NO, YES
 
 EARLIEST_YEAR = 1900
 _MOST_DIGITS = 15
+_LONGEST_SHORT = 400
+_UNFIT = {
+    FieldType.ENUM: ProblemCode.NOT_AN_OPTION,
+    FieldType.MULTI: ProblemCode.NOT_AN_OPTION,
+    FieldType.BOOL: ProblemCode.NOT_YES_OR_NO,
+    FieldType.INT: ProblemCode.NOT_A_NUMBER,
+    FieldType.DECIMAL: ProblemCode.NOT_A_NUMBER,
+    FieldType.YEAR: ProblemCode.NOT_A_YEAR,
+    FieldType.DATE: ProblemCode.NOT_A_DATE,
+    FieldType.DATETIME: ProblemCode.NOT_A_DATE,
+}
 
 _NUMBER = re.compile(r"([+-]?)(\d{1,3}(?: \d{3})+|\d+)(?:([.,])(\d+))?\s*(.*)", re.DOTALL)
 _LIKE_A_KEY = re.compile(r"[0-9]{1,2}[a-z]?")
@@ -47,6 +58,8 @@ def read_value(one: Field, text: str, *, language: Language, now: datetime) -> V
     """
     if not folded(text):
         return Problem(code=ProblemCode.EMPTY, field=one.id)
+    if one.type in _UNFIT and len(text) > _LONGEST_SHORT:
+        return Problem(code=_UNFIT[one.type], field=one.id)
     match one.type:
         case FieldType.TEXT | FieldType.LONGTEXT:
             return _read_text(one, text)
@@ -73,7 +86,7 @@ def option_keys(options: tuple[Option, ...]) -> tuple[tuple[str, ...], ...]:
 
     Options that are numbers themselves (grade 2, EHRA 2a) have none: "2" must not mean the second of them.
     """
-    names = {name for option in options for name in _names(option)}
+    names = {name for option in options for name in option.spoken}
     numbers = not any(_LIKE_A_KEY.fullmatch(name) for name in names)
     letters = len(options) <= 26 and not any(len(name) == 1 for name in names)
     return tuple(
@@ -85,7 +98,7 @@ def option_keys(options: tuple[Option, ...]) -> tuple[tuple[str, ...], ...]:
 def read_option(field_id: str | None, options: tuple[Option, ...], text: str, language: Language) -> str | Problem:
     """Return the code of the option that *text* names by number, letter, code, label or other name, or the problem."""
     wanted = folded(text).strip(" .!\"'()[]:;")
-    named = [option for option in options if wanted in _names(option)]
+    named = [option for option in options if wanted in option.spoken]
     if len(named) > 1:
         named = [option for option in named if wanted == folded(option.label(language))]
         if len(named) != 1:
@@ -96,14 +109,6 @@ def read_option(field_id: str | None, options: tuple[Option, ...], text: str, la
         if wanted in keys:
             return option.code
     return Problem(code=ProblemCode.NOT_AN_OPTION, field=field_id)
-
-
-def _names(option: Option) -> frozenset[str]:
-    """Return all ways to name an option; a label counts without its parenthesis too."""
-    labels = [
-        folded(name) for name in (option.code, option.code.replace("_", " "), *option.labels.values(), *option.names)
-    ]
-    return frozenset(labels) | {label.split(" (")[0] for label in labels}
 
 
 def _read_text(one: Field, text: str) -> str | Problem:

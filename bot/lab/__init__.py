@@ -1,1 +1,1 @@
-"""A hospital in a folder: a homeserver, physicians' encrypted clients and a mail server, for the demo, the lab and the tests."""
+"""A hospital in a folder: homeserver, encrypted clients, mail server; for the demo, the lab and the tests."""

@@ -258,6 +258,7 @@ class Homeserver:
             self._process = await asyncio.create_subprocess_exec(
                 str(interpreter), "-c", BOUND_TO_PARENT, str(os.getpid()), "-c", str(self.folder / "homeserver.yaml"),
                 stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=self.folder, env=_environment(),
+                process_group=0,  # Ctrl-C is for us: we end the parts in their order
             )  # fmt: skip
         ended = asyncio.ensure_future(self._process.wait())
         healthy = asyncio.ensure_future(self._becomes_healthy(instance))

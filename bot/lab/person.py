@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bot.lab.clients import Clients
 
 WAIT_SECONDS = 30.0
+FILE_SECONDS = 600.0
 
 
 class Person:
@@ -139,6 +140,7 @@ class Person:
         try:
             return await self._text(
                 "send_file",
+                seconds=FILE_SECONDS,
                 room=room,
                 path=str(path),
                 name=name,
@@ -270,7 +272,9 @@ class Person:
         Raises:
             ClientFailed: not there, or the hash is wrong.
         """
-        path = Path(await self._text("download", content=dict(content), folder=str(self.clients.folder)))
+        path = Path(
+            await self._text("download", seconds=FILE_SECONDS, content=dict(content), folder=str(self.clients.folder))
+        )
         try:
             return await asyncio.to_thread(path.read_bytes)
         finally:
@@ -351,5 +355,5 @@ class Person:
     async def _call(self, operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
         return await self.clients.call(operation, person=self._name, **arguments)
 
-    async def _text(self, operation: str, **arguments: object) -> str:
+    async def _text(self, operation: str, **arguments: Any) -> str:  # noqa: ANN401 - JSON
         return str(await self._call(operation, **arguments))

@@ -53,7 +53,9 @@ class Codes:
         locked_until = now + LOCK if left <= 0 else None
 
         async def trace(unit: Unit) -> None:
-            await unit.save_credential(replace(credential, wrong=0 if locked_until else wrong, locked_until=locked_until))
+            await unit.save_credential(
+                replace(credential, wrong=0 if locked_until else wrong, locked_until=locked_until)
+            )
             await unit.audit(AuditEvent(kind="code_wrong", by=person.user_id, facts={"guess": wrong}))
             if locked_until:
                 await unit.end_sessions(person.user_id)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bot.domain.audit import AuditEvent
 from bot.domain.case import Case, Document, DocumentState, Picture
-from bot.domain.documents import Examined, Refused, RefusalCode
+from bot.domain.documents import Examined, RefusalCode, Refused
 from bot.domain.effects import TakeIn
 from bot.domain.errors import Permanent, Refusal
 from bot.domain.notice import Bullets, Label, Notice, Word
@@ -26,7 +26,17 @@ _KEPT = frozenset({RefusalCode.CRASHED, RefusalCode.TIME_LIMIT, RefusalCode.MEMO
 class Documents:
     """The way of a file from the homeserver into the dossier."""
 
-    def __init__(self, *, cases: Cases, store: Store, vault: Vault, rooms: Rooms, reader: DocumentReader, intake: Intake, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        cases: Cases,
+        store: Store,
+        vault: Vault,
+        rooms: Rooms,
+        reader: DocumentReader,
+        intake: Intake,
+        clock: Clock,
+    ) -> None:
         self._cases = cases
         self._store = store
         self._vault = vault
@@ -51,7 +61,14 @@ class Documents:
             await self._refuse(effect, error.code)
             return
         document = replace(document, file_id=file_id, sha256=stored.sha256, size=stored.size)
-        twin = next((d for d in case.documents if d.n != document.n and d.sha256 == stored.sha256 and d.state is DocumentState.READY), None)
+        twin = next(
+            (
+                d
+                for d in case.documents
+                if d.n != document.n and d.sha256 == stored.sha256 and d.state is DocumentState.READY
+            ),
+            None,
+        )
         if twin is not None:
             await self._vault.delete_file(case.id, file_id)
             await self._refuse(effect, "duplicate", twin.n)
@@ -96,7 +113,12 @@ class Documents:
             state=DocumentState.READY,
             kind=seen.kind,
             mime=seen.mime,
-            slot=slot_for(line.form, seen.kind, seen.modality, slots_filled(replace(case, documents=tuple(d for d in case.documents if d.n != document.n)))),
+            slot=slot_for(
+                line.form,
+                seen.kind,
+                seen.modality,
+                slots_filled(replace(case, documents=tuple(d for d in case.documents if d.n != document.n))),
+            ),
             pictures=tuple(pictures),
             clean_id=clean_id,
             facts={str(k): v for k, v in seen.facts.items()},
@@ -125,8 +147,15 @@ class Documents:
             after = case.with_document(refused)
             if code not in ("duplicate", "empty"):
                 after = replace(after, incidents=(*after.incidents, (self._clock.now(), f"document_{code}")))
-            await unit.audit(AuditEvent(kind="document_refused", by=None, case_id=case.id, facts={"n": document.n, "code": code}))
-            notice = Notice(text=f"document_refused_{code}", values={"n": document.n, "twin": twin}, kind="document_refused", data={"n": document.n, "code": code})
+            await unit.audit(
+                AuditEvent(kind="document_refused", by=None, case_id=case.id, facts={"n": document.n, "code": code})
+            )
+            notice = Notice(
+                text=f"document_refused_{code}",
+                values={"n": document.n, "twin": twin},
+                kind="document_refused",
+                data={"n": document.n, "code": code},
+            )
             await self._cases.to_room(unit, after, notice, answers=document.event_id)
             await self._cases.save(unit, after)
 
@@ -163,11 +192,20 @@ class Documents:
                     "missing": list(now.missing_required),
                 },
             )
-            await unit.audit(AuditEvent(kind="document_ready", by=None, case_id=case.id, facts={"n": document.n, "sha256": document.sha256 or ""}))
+            await unit.audit(
+                AuditEvent(
+                    kind="document_ready",
+                    by=None,
+                    case_id=case.id,
+                    facts={"n": document.n, "sha256": document.sha256 or ""},
+                )
+            )
             await self._cases.to_room(unit, after, notice, answers=document.event_id)
             shown = list(document_notices(after, line, document))
             # While collecting one picture shows what was understood; experts in the room get the whole document.
-            for one in shown[:1] if case.state is State.COLLECTING and document.pictures else shown if case.experts else ():
+            for one in (
+                shown[:1] if case.state is State.COLLECTING and document.pictures else shown if case.experts else ()
+            ):
                 await self._cases.to_room(unit, after, one)
             if case.state is State.COLLECTING and self._open_prompt(after) != before:
                 after = await self._intake.ask_next(unit, after, self._clock.now())
@@ -187,7 +225,11 @@ class Documents:
 def _source(document: Document) -> EncryptedFile:
     source = document.source
     return EncryptedFile(
-        url=str(source["url"]), key=str(source["key"]), iv=str(source["iv"]), sha256=str(source["sha256"]), size=int(source.get("size", 0))
+        url=str(source["url"]),
+        key=str(source["key"]),
+        iv=str(source["iv"]),
+        sha256=str(source["sha256"]),
+        size=int(source.get("size", 0)),
     )
 
 
@@ -231,5 +273,8 @@ def file_source(content: dict[str, object]) -> tuple[dict[str, str | int], int, 
         raise Refusal("file_not_encrypted")
     size = claimed.get("size")
     mime = claimed.get("mimetype")
-    return {k: str(v) for k, v in words.items()}, size if isinstance(size, int) and size >= 0 else 0, mime if isinstance(mime, str) else ""
-
+    return (
+        {k: str(v) for k, v in words.items()},
+        size if isinstance(size, int) and size >= 0 else 0,
+        mime if isinstance(mime, str) else "",
+    )

@@ -3,19 +3,25 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from bot.domain.answers import render_value
 from bot.domain.case import Case, Document
 from bot.domain.effects import CaseRoom, Say
+from bot.domain.forms import Field
 from bot.domain.ids import UserId
+from bot.domain.language import Language
 from bot.domain.lines import Line
 from bot.domain.notice import At, Attachment, Bullets, Clinical, Label, LineName, Notice, Rows, Value, Who, Word
-from bot.domain.answers import render_value
-from bot.domain.forms import Field
-from bot.domain.language import Language
 from bot.domain.prompts import BIRTH_YEAR, QUESTION, REFERENCE, SEX, status
 from bot.services.ports import Unit
 
 _HEADING_FIELDS = frozenset({REFERENCE, BIRTH_YEAR, SEX, QUESTION})
-_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "video/mp4": "mp4", "application/pdf": "pdf", "application/dicom": "dcm"}
+_EXTENSIONS = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "video/mp4": "mp4",
+    "application/pdf": "pdf",
+    "application/dicom": "dcm",
+}
 _SHOWN_FIRST = ("ecg", "loop", "still", "page", "thumbnail")
 
 
@@ -67,7 +73,9 @@ def document_name(case: Case, document: Document) -> str:
 def document_notices(case: Case, line: Line, document: Document) -> Iterator[Notice]:
     """Yield the messages that show one document: its pictures, or the file itself where there is none."""
     slot = line.form.get(document.slot) if document.slot else None
-    label: Value = Label({k.value: v for k, v in slot.labels.items()}) if slot else Word(f"kind_{document.kind or 'unknown'}")
+    label: Value = (
+        Label({k.value: v for k, v in slot.labels.items()}) if slot else Word(f"kind_{document.kind or 'unknown'}")
+    )
     values: dict[str, Value] = {
         "n": document.n,
         "label": label,
@@ -119,7 +127,9 @@ def original_notice(case: Case, document: Document, values: dict[str, Value], da
         values=values,
         kind="document",
         data={**data, "role": "file"},
-        attachment=Attachment(file_id=file_id, name=f"{document_name(case, document)} file.{extension}", mime=document.mime),
+        attachment=Attachment(
+            file_id=file_id, name=f"{document_name(case, document)} file.{extension}", mime=document.mime
+        ),
     )
 
 
@@ -148,7 +158,11 @@ def dossier_notices(case: Case, line: Line, *, for_whom: UserId | None) -> Itera
         if question.answers:
             yield Notice(
                 text="dossier_answer",
-                values={"n": question.n, "question": Clinical(question.text), "answer": Clinical("\n".join(question.answers))},
+                values={
+                    "n": question.n,
+                    "question": Clinical(question.text),
+                    "answer": Clinical("\n".join(question.answers)),
+                },
                 kind="dossier_answer",
                 data={"n": question.n},
             )

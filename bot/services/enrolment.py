@@ -6,10 +6,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.domain.audit import AuditEvent
-from bot.domain.effects import CaseRoom, Direct, Say
 from bot.domain.errors import Refusal
+from bot.domain.ids import UserId
 from bot.domain.inami import InamiProblem, InamiRefused, eleven_digits, formatted, parse_inami
-from bot.domain.ids import CaseId, DeviceId, EventId, UserId
 from bot.domain.language import Language
 from bot.domain.notice import At, Notice, Option, Poll, Value, Who, Word
 from bot.domain.people import SECRET_IN_CHAT, Credential, Person, Role, Standing
@@ -32,7 +31,9 @@ def fingerprint(master_key: str | None) -> str:
 class Enrolment:
     """Who becomes a physician of this server, and how he comes back with a new phone."""
 
-    def __init__(self, *, cases: Cases, codes: Codes, one_time_codes: OneTimeCodes, secret_in_chat: bool, issuer: str) -> None:
+    def __init__(
+        self, *, cases: Cases, codes: Codes, one_time_codes: OneTimeCodes, secret_in_chat: bool, issuer: str
+    ) -> None:
         self._cases = cases
         self._codes = codes
         self._otp = one_time_codes
@@ -70,11 +71,20 @@ class Enrolment:
             await turn.reply(Notice(text="approved_already", kind="approved", next=(("confirm", "123456"),)))
             await self._hand_over_secret(turn, known)
             return
-        person = replace(turn.by, name=name, inami=digits, standing=Standing.REGISTERED, claim=claim, roles=frozenset({Role.PHYSICIAN}))
+        person = replace(
+            turn.by,
+            name=name,
+            inami=digits,
+            standing=Standing.REGISTERED,
+            claim=claim,
+            roles=frozenset({Role.PHYSICIAN}),
+        )
         await turn.unit.save_person(person)
         await turn.audit("registered", claim=claim or "")
         text = "registered_doubt" if claim else "registered"
-        await turn.reply(Notice(text=text, values={"number": formatted(digits)}, kind="registered", data={"claim": claim}))
+        await turn.reply(
+            Notice(text=text, values={"number": formatted(digits)}, kind="registered", data={"claim": claim})
+        )
         await self._tell_admins(
             turn.unit,
             "admin_registered",
@@ -91,10 +101,19 @@ class Enrolment:
 
     async def _refuse_duplicate(self, turn: Turn, digits: str, holders: list[Person]) -> None:
         await turn.audit("duplicate_number")
-        await turn.reply(Notice(text="duplicate_number", values={"number": formatted(digits)}, kind="error", data={"code": "duplicate_number"}))
+        await turn.reply(
+            Notice(
+                text="duplicate_number",
+                values={"number": formatted(digits)},
+                kind="error",
+                data={"code": "duplicate_number"},
+            )
+        )
         values: Mapping[str, Value] = {"who": turn.by.user_id, "number": formatted(digits)}
         for holder in holders:
-            await self._cases.to_person(turn.unit, holder.user_id, Notice(text="duplicate_told", values=values, kind="duplicate"))
+            await self._cases.to_person(
+                turn.unit, holder.user_id, Notice(text="duplicate_told", values=values, kind="duplicate")
+            )
         await self._tell_admins(turn.unit, "admin_duplicate", values, data={"user": turn.by.user_id})
 
     async def approve(self, turn: Turn, user_id: UserId, reason: str) -> None:
@@ -107,7 +126,9 @@ class Enrolment:
         approved = replace(person, standing=Standing.APPROVED, claim=None)
         await turn.unit.save_person(approved)
         await turn.audit("approved", user=user_id, reason=reason[:200])
-        await turn.reply(Notice(text="approved_by_you", values={"who": Who(user_id)}, kind="approved", data={"user": user_id}))
+        await turn.reply(
+            Notice(text="approved_by_you", values={"who": Who(user_id)}, kind="approved", data={"user": user_id})
+        )
         await self._cases.to_person(
             turn.unit, user_id, Notice(text="approved", kind="approved", rings=True, next=(("confirm", "123456"),))
         )
@@ -119,7 +140,9 @@ class Enrolment:
         person = await self._waiting(turn.unit, user_id)
         await turn.unit.save_person(replace(person, standing=Standing.REJECTED))
         await turn.audit("rejected", user=user_id, reason=reason[:200])
-        await turn.reply(Notice(text="rejected_by_you", values={"who": Who(user_id)}, kind="rejected", data={"user": user_id}))
+        await turn.reply(
+            Notice(text="rejected_by_you", values={"who": Who(user_id)}, kind="rejected", data={"user": user_id})
+        )
         await self._cases.to_person(turn.unit, user_id, Notice(text="rejected", kind="rejected"))
 
     async def _waiting(self, unit: Unit, user_id: UserId) -> Person:
@@ -161,7 +184,9 @@ class Enrolment:
         if credential is not None and credential.shown_at is not None:
             await turn.unit.save_credential(replace(credential, shown_at=None))
         await turn.audit("enrolled")
-        await turn.reply(Notice(text="enrolled", values={"fingerprint": fingerprint(origin.master_key)}, kind="enrolled"))
+        await turn.reply(
+            Notice(text="enrolled", values={"fingerprint": fingerprint(origin.master_key)}, kind="enrolled")
+        )
         await self.test_ring(turn, enrolled)
 
     async def test_ring(self, turn: Turn, person: Person) -> None:
@@ -170,7 +195,8 @@ class Enrolment:
             turn.unit, person.user_id, Notice(text="test_ring", kind="ring", data={"about": "test"}, rings=True)
         )
         options = tuple(
-            Option(answer_id=f"{turn.event_id[1:9]}{code}", value=code, label=Word(f"ring_{code}")) for code in ("heard", "silent")
+            Option(answer_id=f"{turn.event_id[1:9]}{code}", value=code, label=Word(f"ring_{code}"))
+            for code in ("heard", "silent")
         )
         poll = Poll(asked=person.user_id, field="ring_heard", options=options)
         await self._cases.to_person(turn.unit, person.user_id, Notice(text="ring_question", kind="question", poll=poll))
@@ -189,7 +215,11 @@ class Enrolment:
     async def unlock(self, turn: Turn, code: str) -> None:
         """Open a session for this device."""
         until = await self._codes.unlock(turn.unit, turn.by, turn.device, code, turn.now)
-        await turn.reply(Notice(text="unlocked", values={"until": At(until)}, kind="unlocked", next=(("new",), ("inbox",), ("help",))))
+        await turn.reply(
+            Notice(
+                text="unlocked", values={"until": At(until)}, kind="unlocked", next=(("new",), ("inbox",), ("help",))
+            )
+        )
 
     async def lock(self, turn: Turn) -> None:
         """End every session of the person."""
@@ -209,10 +239,14 @@ class Enrolment:
         if code is not None:
             await self._codes.check(turn.unit, person, code, turn.now)
         claim = None if code is not None else "code_lost"
-        await turn.unit.save_person(replace(person, standing=Standing.RECOVERING, offered_key=origin.master_key, claim=claim))
+        await turn.unit.save_person(
+            replace(person, standing=Standing.RECOVERING, offered_key=origin.master_key, claim=claim)
+        )
         await turn.unit.end_sessions(person.user_id)
         await turn.audit("recover_asked", code=0 if code is None else 1)
-        await turn.reply(Notice(text="recover_waits", values={"fingerprint": fingerprint(origin.master_key)}, kind="recover_waits"))
+        await turn.reply(
+            Notice(text="recover_waits", values={"fingerprint": fingerprint(origin.master_key)}, kind="recover_waits")
+        )
         values: Mapping[str, Value] = {
             "who": person.user_id,
             "name": person.name,
@@ -227,7 +261,9 @@ class Enrolment:
         if person.claim == "code_lost":
             await turn.unit.save_person(replace(person, claim=f"code_lost:{turn.by.user_id}"))
             await turn.audit("recovery_first", user=person.user_id)
-            await turn.reply(Notice(text="second_admin_needed", values={"who": Who(person.user_id)}, kind="second_admin"))
+            await turn.reply(
+                Notice(text="second_admin_needed", values={"who": Who(person.user_id)}, kind="second_admin")
+            )
             return
         if person.claim == f"code_lost:{turn.by.user_id}":
             raise Refusal("second_admin_other")
@@ -241,7 +277,14 @@ class Enrolment:
         )
         await turn.unit.save_person(back)
         await turn.audit("recovered", user=person.user_id)
-        await turn.reply(Notice(text="recovered_by_you", values={"who": Who(person.user_id)}, kind="recovered", data={"user": person.user_id}))
+        await turn.reply(
+            Notice(
+                text="recovered_by_you",
+                values={"who": Who(person.user_id)},
+                kind="recovered",
+                data={"user": person.user_id},
+            )
+        )
         await self._cases.to_person(turn.unit, person.user_id, Notice(text="recovered", kind="recovered", rings=True))
         await self._send_open_cases_again(turn, back)
 
@@ -260,14 +303,18 @@ class Enrolment:
         await turn.unit.end_sessions(user_id)
         await turn.audit("suspended", user=user_id, reason=reason[:200])
         await self._cases.out_of_all_rooms(turn.unit, user_id)
-        await turn.reply(Notice(text="suspended_by_you", values={"who": Who(user_id)}, kind="suspended", data={"user": user_id}))
+        await turn.reply(
+            Notice(text="suspended_by_you", values={"who": Who(user_id)}, kind="suspended", data={"user": user_id})
+        )
 
     # -- everybody -----------------------------------------------------------------------------------------------------
 
     async def speak(self, turn: Turn, language: Language) -> None:
         """Change the language in which the bot speaks to a person."""
         await turn.unit.save_person(replace(turn.by, language=language))
-        await turn.reply(Notice(text="language_set", kind="language", values={"language": Word(f"language_{language}")}))
+        await turn.reply(
+            Notice(text="language_set", kind="language", values={"language": Word(f"language_{language}")})
+        )
 
     async def set_email(self, turn: Turn, address: str) -> None:
         """Change where the notices without content go; `-` takes the address away."""

@@ -115,12 +115,25 @@ class Expiry:
                 await unit.save_case(case, next_due_at=now + AGAIN)
                 return
             if waiting:
-                await unit.audit(AuditEvent(kind="erasure_incomplete", by=None, case_id=case_id, facts={"left": len(waiting)}))
-            kept = case.acknowledged_at is None and case.delivered_at is not None and now < case.delivered_at + PDF_OF_UNACKNOWLEDGED
+                await unit.audit(
+                    AuditEvent(kind="erasure_incomplete", by=None, case_id=case_id, facts={"left": len(waiting)})
+                )
+            kept = (
+                case.acknowledged_at is None
+                and case.delivered_at is not None
+                and now < case.delivered_at + PDF_OF_UNACKNOWLEDGED
+            )
             # An opinion that nobody acknowledged: rooms are gone, the sealed PDF alone stays in the vault for a while.
             await self._cases.save(unit, replace(case, erasure="kept" if kept else "gone"))
             if kept:
-                notice = Notice(text="kept_report", values={"case": case.id}, kind="kept", data={"about": case.id}, next=(("export", case.id),), rings=True)
+                notice = Notice(
+                    text="kept_report",
+                    values={"case": case.id},
+                    kind="kept",
+                    data={"about": case.id},
+                    next=(("export", case.id),),
+                    rings=True,
+                )
                 await self._cases.to_person(unit, case.requester, notice, case=case)
 
     async def destroy(self, effect: Destroy) -> None:
@@ -130,7 +143,9 @@ class Expiry:
             prepared = await unit.value(f"certificate:{effect.case_id}")
             if prepared is None:
                 case = await self._cases.get(unit, effect.case_id)
-                prepared = json.dumps(await self._certificate(unit, case, status.rooms, status.media, alive=status.alive))
+                prepared = json.dumps(
+                    await self._certificate(unit, case, status.rooms, status.media, alive=status.alive)
+                )
                 await unit.save_value(f"certificate:{effect.case_id}", prepared)
         certificate = json.loads(prepared)
         for room_id in certificate["room_ids"]:
@@ -158,7 +173,13 @@ class Expiry:
                 await self._cases.to_person(unit, requester, notice)
 
     async def _certificate(
-        self, unit: Unit, case: Case, rooms: Mapping[str, Erased] | Mapping[object, Erased], media: Mapping[str, Erased], *, alive: bool
+        self,
+        unit: Unit,
+        case: Case,
+        rooms: Mapping[str, Erased] | Mapping[object, Erased],
+        media: Mapping[str, Erased],
+        *,
+        alive: bool,
     ) -> dict[str, object]:
         """Return what the certificate says; no patient data, only counts, times and codes."""
         line = self._cases.line(case)
@@ -179,7 +200,8 @@ class Expiry:
             "retention_hours": int(line.retention.after_delivery / timedelta(hours=1)),
             "events": len(await unit.events(case.id)),
             "media": len(await unit.media(case.id)),
-            "files": sum(1 + len(d.pictures) + (d.clean_id is not None) for d in case.documents if d.file_id) + len(case.delivered),
+            "files": sum(1 + len(d.pictures) + (d.clean_id is not None) for d in case.documents if d.file_id)
+            + len(case.delivered),
             "rooms": len(ledger_rooms),
             "room_ids": [entry.room_id for entry in ledger_rooms],
             "not_reached": not_reached,

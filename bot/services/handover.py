@@ -45,12 +45,24 @@ class Handover:
         )
         await self._cases.save(unit, done)
         await unit.audit(
-            AuditEvent(kind="delivered", by=None, case_id=case.id, facts={"sha256": report.sha256, "version": report.version, "corrected": int(corrected)})
+            AuditEvent(
+                kind="delivered",
+                by=None,
+                case_id=case.id,
+                facts={"sha256": report.sha256, "version": report.version, "corrected": int(corrected)},
+            )
         )
         notice = self._report_notice(done, report, "corrected" if corrected else "delivered")
         await self._cases.to_room(unit, done, notice)
         await self._cases.to_person(unit, case.requester, notice, case=done)
-        ring = Notice(text="ring_delivered", values={"case": case.id}, kind="ring", data={"about": case.id}, next=(("acknowledge", case.id),), rings=True)
+        ring = Notice(
+            text="ring_delivered",
+            values={"case": case.id},
+            kind="ring",
+            data={"about": case.id},
+            next=(("acknowledge", case.id),),
+            rings=True,
+        )
         await self._cases.to_person(unit, case.requester, ring, case=done)
         await unit.plan(Mail(user_id=case.requester, text="mail_delivered", values={"case": case.id}))
 
@@ -98,15 +110,22 @@ class Handover:
         await self._ask(turn, done, "filed", ("yes", "no"))
 
     async def _ask(self, turn: Turn, case: Case, about: str, codes: tuple[str, ...]) -> None:
-        options = tuple(Option(answer_id=f"{turn.event_id[1:9]}{i}", value=code, label=Word(f"{about}_{code}")) for i, code in enumerate(codes))
-        notice = Notice(text=f"ask_{about}", values={"case": case.id}, kind="question", data={"field": about}, case_id=case.id)
+        options = tuple(
+            Option(answer_id=f"{turn.event_id[1:9]}{i}", value=code, label=Word(f"{about}_{code}"))
+            for i, code in enumerate(codes)
+        )
+        notice = Notice(
+            text=f"ask_{about}", values={"case": case.id}, kind="question", data={"field": about}, case_id=case.id
+        )
         poll = Poll(asked=turn.by.user_id, field=about, options=options)
         await turn.unit.plan(Say(place=turn.place, notice=replace(notice, poll=poll)))
 
     async def filed(self, turn: Turn, case: Case, value: str) -> None:
         """Record whether the opinion was filed with the right patient."""
         await turn.audit("filed" if value == "yes" else "not_filed", case.id)
-        await turn.reply(Notice(text=f"filed_{value}_thanks", kind="acknowledged", data={"filed": value == "yes"}, case_id=case.id))
+        await turn.reply(
+            Notice(text=f"filed_{value}_thanks", kind="acknowledged", data={"filed": value == "yes"}, case_id=case.id)
+        )
 
     # -- follow-up and correction --------------------------------------------------------------------------------------
 
@@ -122,10 +141,17 @@ class Handover:
         due = answer_by(self._cases.line(case), urgency(case), turn.now)
         asked = replace(moved, followup=Exchange(asked_at=turn.now, text=text.strip()), followup_due_at=due)
         await self._cases.save(turn.unit, asked)
-        notice = Notice(text="followup", values={"question": Clinical(text.strip()), "due": At(due)}, kind="followup", next=(("answer", "…"),))
+        notice = Notice(
+            text="followup",
+            values={"question": Clinical(text.strip()), "due": At(due)},
+            kind="followup",
+            next=(("answer", "…"),),
+        )
         await self._cases.to_room(turn.unit, asked, notice, answers=turn.event_id)
         for expert in case.expert_ids:
-            ring = Notice(text="ring_followup", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True)
+            ring = Notice(
+                text="ring_followup", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True
+            )
             await self._cases.to_person(turn.unit, expert, ring, case=case)
 
     async def reply(self, turn: Turn, case: Case, text: str) -> None:
@@ -135,9 +161,16 @@ class Handover:
         moved = await self._cases.move(turn, case, Step.REPLY)
         replies = (*case.followup.replies, (turn.by.user_id, text.strip()))
         await self._cases.save(turn.unit, replace(moved, followup=replace(case.followup, replies=replies)))
-        notice = Notice(text="followup_answer", values={"who": Who(turn.by.user_id), "answer": Clinical(text.strip())}, kind="followup", data={"answered": True})
+        notice = Notice(
+            text="followup_answer",
+            values={"who": Who(turn.by.user_id), "answer": Clinical(text.strip())},
+            kind="followup",
+            data={"answered": True},
+        )
         await self._cases.to_room(turn.unit, moved, notice, answers=turn.event_id)
-        ring = Notice(text="ring_followup_answered", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True)
+        ring = Notice(
+            text="ring_followup_answered", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True
+        )
         await self._cases.to_person(turn.unit, case.requester, ring, case=case)
 
     async def correct(self, turn: Turn, case: Case, reason: str) -> None:
@@ -145,9 +178,16 @@ class Handover:
         moved = await self._cases.move(turn, case, Step.CORRECT)
         opened = replace(moved, agreed=(), signatories=(), signatures=(), ended_at=None, said=(), due_at=None)
         await self._cases.save(turn.unit, opened)
-        notice = Notice(text="correcting", values={"who": Who(turn.by.user_id), "reason": Clinical(reason)}, kind="correcting", next=(("draft", "…"),))
+        notice = Notice(
+            text="correcting",
+            values={"who": Who(turn.by.user_id), "reason": Clinical(reason)},
+            kind="correcting",
+            next=(("draft", "…"),),
+        )
         await self._cases.to_room(turn.unit, opened, notice, answers=turn.event_id)
-        ring = Notice(text="ring_correcting", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True)
+        ring = Notice(
+            text="ring_correcting", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True
+        )
         await self._cases.to_person(turn.unit, case.requester, ring, case=case)
 
     # -- survey and time -----------------------------------------------------------------------------------------------
@@ -165,18 +205,27 @@ class Handover:
         await self._cases.save(turn.unit, replace(case, survey=answers))
         if all(f"survey_{one}" in answers for one in SURVEY):
             await turn.audit("surveyed", case.id, **answers)
-            await turn.reply(Notice(text="survey_thanks", kind="survey", data={"answers": dict(answers)}, case_id=case.id))
+            await turn.reply(
+                Notice(text="survey_thanks", kind="survey", data={"answers": dict(answers)}, case_id=case.id)
+            )
 
     async def extend(self, turn: Turn, case: Case) -> None:
         """Keep the case a week longer, twice at most."""
         if case.extended >= MOST_EXTENSIONS:
             raise Refusal("extended_enough", most=MOST_EXTENSIONS)
         moved = await self._cases.move(turn, case, Step.EXTEND)
-        longer = replace(moved, extended=case.extended + 1, said=tuple(k for k in case.said if not k.startswith("expir")))
+        longer = replace(
+            moved, extended=case.extended + 1, said=tuple(k for k in case.said if not k.startswith("expir"))
+        )
         await self._cases.save(turn.unit, longer)
         ends = retention_ends(longer, self._cases.line(case))
         days = EXTENSION // timedelta(days=1)
         await turn.reply(
-            Notice(text="extended", values={"case": case.id, "days": days, "ends": At(ends) if ends else None}, kind="extended", data={"ends": ends.isoformat() if ends else None}, case_id=case.id)
+            Notice(
+                text="extended",
+                values={"case": case.id, "days": days, "ends": At(ends) if ends else None},
+                kind="extended",
+                data={"ends": ends.isoformat() if ends else None},
+                case_id=case.id,
+            )
         )
-

@@ -15,16 +15,18 @@ from bot.domain.language import Language
 from bot.domain.lines import Line
 from bot.domain.notice import Bullets, Clinical, Label, LineName, Notice, Option, Phrase, Poll, Rows, Value, Who
 from bot.domain.permissions import actors, check_step
-from bot.domain.prompts import Prompt, after_reply, after_skip, next_prompt, plan, status
 from bot.domain.problems import ProblemCode
+from bot.domain.prompts import Prompt, after_reply, after_skip, next_prompt, plan, status
 from bot.domain.steps import State, Step
 from bot.services.dossier import missing_labels, slots_filled
-from bot.services.routing import Routing
 from bot.services.ports import Unit
+from bot.services.routing import Routing
 from bot.services.turn import Cases, Turn
 
 MOST_DOCUMENTS = 60
-_READY = Notice(text="form_complete", kind="form_status", data={"missing": [], "recommended": []}, next=(("submit",), ("form",)))
+_READY = Notice(
+    text="form_complete", kind="form_status", data={"missing": [], "recommended": []}, next=(("submit",), ("form",))
+)
 
 
 class Intake:
@@ -66,7 +68,15 @@ class Intake:
         )
         await self._cases.to_room(turn.unit, case, welcome)
         await self._cases.save(turn.unit, await self.ask_next(turn.unit, case, turn.now))
-        await turn.reply(Notice(text="case_opened_direct", values={"case": case_id}, kind="case_opened", data={"about": case_id}, case_id=case_id))
+        await turn.reply(
+            Notice(
+                text="case_opened_direct",
+                values={"case": case_id},
+                kind="case_opened",
+                data={"about": case_id},
+                case_id=case_id,
+            )
+        )
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -102,9 +112,15 @@ class Intake:
             # Machines read codes; what travels with a tap is the random id alone.
             data["options"] = [{"id": o.answer_id, "value": o.value} for o in options]
             poll = Poll(asked=case.requester, field=prompt.id.value, options=options)
-            return Notice(text="prompt_poll", values=values, kind="question", data=data, poll=poll, next=(("skip",), ("back",)))
+            return Notice(
+                text="prompt_poll", values=values, kind="question", data=data, poll=poll, next=(("skip",), ("back",))
+            )
         values["fields"] = Bullets(tuple(self._field_value(case, one) for one in prompt.fields))
-        text = "prompt_fields" if len(prompt.fields) > 1 or prompt.labels != form[prompt.fields[0]].labels else "prompt_text"
+        text = (
+            "prompt_fields"
+            if len(prompt.fields) > 1 or prompt.labels != form[prompt.fields[0]].labels
+            else "prompt_text"
+        )
         return Notice(text=text, values=values, kind="question", data=data, next=(("skip",), ("submit",)))
 
     def _field_value(self, case: Case, field_id: str) -> Value:
@@ -138,7 +154,9 @@ class Intake:
         prompt = self._next(case, turn.now)
         if prompt is None or prompt.id.value != field or not prompt.as_poll:
             return
-        await self._take(turn, case, prompt, tapped(self._cases.line(case).form, prompt, code, now=self._local(turn.now)), How.TAP)
+        await self._take(
+            turn, case, prompt, tapped(self._cases.line(case).form, prompt, code, now=self._local(turn.now)), How.TAP
+        )
 
     async def edited(self, turn: Turn, case: Case, original: EventId, text: str) -> None:
         """An edit inside the encrypted content changes the answers that the original gave, and is repeated aloud."""
@@ -158,7 +176,14 @@ class Intake:
         await turn.audit("answer_edited", case.id, fields=",".join(changed))
         rows = Rows(tuple((_labels(form[k].labels), self._change(case, after, k)) for k in changed))
         await self._cases.to_room(
-            turn.unit, after, Notice(text="answer_changed", values={"rows": rows}, kind="answer_recorded", data={"field": list(changed), "changed": True})
+            turn.unit,
+            after,
+            Notice(
+                text="answer_changed",
+                values={"rows": rows},
+                kind="answer_recorded",
+                data={"field": list(changed), "changed": True},
+            ),
         )
         await self._cases.save(turn.unit, after)
 
@@ -191,7 +216,9 @@ class Intake:
             data = {"field": list(understood.values)}
             # A tap shows itself; what was typed is repeated as it was understood.
             if how is How.TYPED:
-                await turn.reply(Notice(text="understood", values={"rows": rows}, kind="answer_recorded", data=data, case_id=case.id))
+                await turn.reply(
+                    Notice(text="understood", values={"rows": rows}, kind="answer_recorded", data=data, case_id=case.id)
+                )
         serious = tuple(p for p in understood.problems if p.code is not ProblemCode.MARKS_REMOVED)
         if understood.problems:
             await self._say_problems(turn, after, understood)
@@ -220,7 +247,9 @@ class Intake:
             label: Value = _labels(one.labels) if one else ""
             params: dict[str, Value] = dict(problem.params)
             if one is not None and one.options:
-                params["options"] = Label({lang.value: " / ".join(o.label(lang) for o in one.options) for lang in Language})
+                params["options"] = Label(
+                    {lang.value: " / ".join(o.label(lang) for o in one.options) for lang in Language}
+                )
             lines.append(Phrase(f"problem_{problem.code}", {"field": label, **params}))
         codes = [p.code.value for p in understood.problems]
         notice = Notice(
@@ -238,11 +267,22 @@ class Intake:
     async def _emergency(self, turn: Turn, case: Case) -> None:
         line = self._cases.line(case)
         phone = line.emergency_telephone or self._emergency_phone
-        await turn.reply(Notice(text="emergency", values={"phone": phone}, kind="emergency", data={"phone": phone}, case_id=case.id, rings=True))
+        await turn.reply(
+            Notice(
+                text="emergency",
+                values={"phone": phone},
+                kind="emergency",
+                data={"phone": phone},
+                case_id=case.id,
+                rings=True,
+            )
+        )
         await self._end(turn, case, "emergency")
 
     async def _does_not_agree(self, turn: Turn, case: Case) -> None:
-        await turn.reply(Notice(text="does_not_agree", kind="cancelled", data={"reason": "does_not_agree"}, case_id=case.id))
+        await turn.reply(
+            Notice(text="does_not_agree", kind="cancelled", data={"reason": "does_not_agree"}, case_id=case.id)
+        )
         await self._end(turn, case, "does_not_agree")
 
     async def _end(self, turn: Turn, case: Case, why: str) -> None:
@@ -298,7 +338,11 @@ class Intake:
         """Show what is answered and what is missing."""
         line = self._cases.line(case)
         now = status(line.form, case.answers, slots_filled(case), today=self._local(turn.now).date())
-        rows = Rows(tuple((_labels(one.labels), self._shown(case, one.id)) for one in line.form.fields if one.id in case.answers))
+        rows = Rows(
+            tuple(
+                (_labels(one.labels), self._shown(case, one.id)) for one in line.form.fields if one.id in case.answers
+            )
+        )
         await turn.reply(
             Notice(
                 text="form",
@@ -333,18 +377,31 @@ class Intake:
         line = self._cases.line(case)
         now = status(line.form, case.answers, slots_filled(case), today=self._local(turn.now).date())
         if not now.may_submit_anyway:
-            raise Refusal("form_never_without", fields=_bullets(line, now.missing_never_skipped), codes=list(now.missing_never_skipped))
+            raise Refusal(
+                "form_never_without",
+                fields=_bullets(line, now.missing_never_skipped),
+                codes=list(now.missing_never_skipped),
+            )
         if any(d.state is DocumentState.RECEIVING for d in case.documents):
             raise Refusal("documents_arriving")
         if not now.may_submit and not anyway:
-            raise Refusal("form_incomplete", fields=_bullets(line, now.missing_required), codes=list(now.missing_required))
+            raise Refusal(
+                "form_incomplete", fields=_bullets(line, now.missing_required), codes=list(now.missing_required)
+            )
         counted = replace(case, turns=case.turns + 1, touched_at=turn.now, incomplete=not now.may_submit, asked=None)
         if case.asked:
             await turn.unit.plan(EndPoll(place=CaseRoom(case_id=case.id), field=case.asked))
-        moved = await self._cases.move(turn, counted, Step.SUBMIT, turns=counted.turns, incomplete=int(counted.incomplete))
+        moved = await self._cases.move(
+            turn, counted, Step.SUBMIT, turns=counted.turns, incomplete=int(counted.incomplete)
+        )
         notice = Notice(
             text="submitted_incomplete" if moved.incomplete else "submitted",
-            values={"case": case.id, "line": LineName(case.line), "missing": missing_labels(moved, line), "turns": moved.turns},
+            values={
+                "case": case.id,
+                "line": LineName(case.line),
+                "missing": missing_labels(moved, line),
+                "turns": moved.turns,
+            },
             kind="submitted",
             data={"turns": moved.turns, "incomplete": moved.incomplete},
         )
@@ -354,12 +411,19 @@ class Intake:
     async def cancel(self, turn: Turn, case: Case) -> None:
         """Withdraw the question; experts are told and leave."""
         moved = await self._cases.move(turn, case, Step.CANCEL, why="requester")
-        notice = Notice(text="cancelled", values={"case": case.id, "who": Who(turn.by.user_id)}, kind="cancelled", data={"by": turn.by.user_id})
+        notice = Notice(
+            text="cancelled",
+            values={"case": case.id, "who": Who(turn.by.user_id)},
+            kind="cancelled",
+            data={"by": turn.by.user_id},
+        )
         await self._cases.to_room(turn.unit, case, notice, answers=turn.event_id)
         for user in dict.fromkeys((*case.expert_ids, *(case.rung if case.state is State.SUBMITTED else ()))):
             told = Notice(text="cancelled_told", values={"case": case.id}, kind="cancelled", data={"about": case.id})
             await self._cases.to_person(turn.unit, user, told, case=case)
-        await self._cases.save(turn.unit, replace(moved, ended_at=turn.now, cancelled_by="requester", asked=None, due_at=None))
+        await self._cases.save(
+            turn.unit, replace(moved, ended_at=turn.now, cancelled_by="requester", asked=None, due_at=None)
+        )
 
     # -- documents -----------------------------------------------------------------------------------------------------
 
@@ -400,11 +464,27 @@ class Intake:
             raise Refusal("document_not_yours", n=document.n)
         await turn.audit("document_withdrawn", case.id, n=document.n, state=case.state.value)
         if case.state is not State.COLLECTING:
-            await turn.reply(Notice(text="document_stays", values={"n": document.n}, kind="document_stays", data={"n": document.n}, case_id=case.id))
+            await turn.reply(
+                Notice(
+                    text="document_stays",
+                    values={"n": document.n},
+                    kind="document_stays",
+                    data={"n": document.n},
+                    case_id=case.id,
+                )
+            )
             return
         gone = replace(document, state=DocumentState.WITHDRAWN, slot=None)
         await self._cases.save(turn.unit, replace(case.with_document(gone), touched_at=turn.now))
-        await turn.reply(Notice(text="document_withdrawn", values={"n": document.n}, kind="document_withdrawn", data={"n": document.n}, case_id=case.id))
+        await turn.reply(
+            Notice(
+                text="document_withdrawn",
+                values={"n": document.n},
+                kind="document_withdrawn",
+                data={"n": document.n},
+                case_id=case.id,
+            )
+        )
 
 
 def _labels(labels: Mapping[Language, str]) -> Label:
@@ -413,5 +493,3 @@ def _labels(labels: Mapping[Language, str]) -> Label:
 
 def _bullets(line: Line, fields: tuple[str, ...]) -> Bullets:
     return Bullets(tuple(_labels(line.form[f].labels) for f in fields))
-
-

@@ -31,7 +31,9 @@ class Opinions:
     async def ask(self, turn: Turn, case: Case, text: str) -> None:
         """Ask the requester something; the clock stops until he is done."""
         moved = await self._cases.move(turn, case, Step.ASK, n=len(case.questions) + 1)
-        question = Question(n=len(case.questions) + 1, by=turn.by.user_id, at=turn.now, text=_bounded(text), event_id=turn.event_id)
+        question = Question(
+            n=len(case.questions) + 1, by=turn.by.user_id, at=turn.now, text=_bounded(text), event_id=turn.event_id
+        )
         await self._cases.save(turn.unit, replace(moved, questions=(*case.questions, question), stopped_at=turn.now))
         notice = Notice(
             text="question_to_requester",
@@ -41,7 +43,9 @@ class Opinions:
             next=(("answer", "…"), ("done",)),
         )
         await self._cases.to_room(turn.unit, case, notice, answers=turn.event_id)
-        ring = Notice(text="ring_question_asked", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True)
+        ring = Notice(
+            text="ring_question_asked", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True
+        )
         await self._cases.to_person(turn.unit, case.requester, ring, case=case)
 
     async def answer(self, turn: Turn, case: Case, text: str) -> None:
@@ -54,7 +58,14 @@ class Opinions:
         await self._cases.save(turn.unit, _with_question(case, answered))
         await turn.audit("answered", case.id, n=question.n)
         await turn.reply(
-            Notice(text="answer_added", values={"n": question.n}, kind="answered", data={"n": question.n}, next=(("done",),), case_id=case.id)
+            Notice(
+                text="answer_added",
+                values={"n": question.n},
+                kind="answered",
+                data={"n": question.n},
+                next=(("done",),),
+                case_id=case.id,
+            )
         )
 
     async def done(self, turn: Turn, case: Case) -> None:
@@ -67,7 +78,9 @@ class Opinions:
         notice = Notice(text="question_done", values={"who": Who(case.requester)}, kind="answered", data={"done": True})
         await self._cases.to_room(turn.unit, moved, notice, answers=turn.event_id)
         for expert in case.expert_ids:
-            ring = Notice(text="ring_answered", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True)
+            ring = Notice(
+                text="ring_answered", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True
+            )
             await self._cases.to_person(turn.unit, expert, ring, case=case)
 
     # -- draft ---------------------------------------------------------------------------------------------------------
@@ -87,7 +100,11 @@ class Opinions:
         if written.decision is None and not written.decision_text and last is None:
             raise Refusal("draft_without_decision", decisions=_decisions(line))
         parts_only = last is not None and written.decision is None and not written.decision_text
-        before = {"reasons": last.reasons, "recommendation": last.recommendation, "who_does_what": last.who_does_what} if last else {}
+        before = (
+            {"reasons": last.reasons, "recommendation": last.recommendation, "who_does_what": last.who_does_what}
+            if last
+            else {}
+        )
         parts = {part: written.parts.get(part) or (before.get(part, "") if parts_only else "") for part in PARTS}
         draft = Draft(
             version=(last.version if last else 0) + 1,
@@ -108,13 +125,24 @@ class Opinions:
         await self._say_void(turn, case, draft)
         missing = tuple(Word(f"part_{part}") for part in PARTS if not parts[part])
         if missing and not (last and parts_only):
-            notice = Notice(text="draft_missing", values={"parts": Bullets(missing)}, kind="draft_missing", data={"missing": [w.code for w in missing]})
+            notice = Notice(
+                text="draft_missing",
+                values={"parts": Bullets(missing)},
+                kind="draft_missing",
+                data={"missing": [w.code for w in missing]},
+            )
             await self._cases.to_room(turn.unit, drafted, notice, answers=turn.event_id)
 
     async def _say_void(self, turn: Turn, case: Case, draft: Draft) -> None:
         told = {s.by for s in case.signatures} | set(case.agreed)
         for user in sorted(told - {turn.by.user_id}):
-            notice = Notice(text="draft_voided", values={"case": case.id, "version": draft.version}, kind="drafted", data={"about": case.id}, rings=True)
+            notice = Notice(
+                text="draft_voided",
+                values={"case": case.id, "version": draft.version},
+                kind="drafted",
+                data={"about": case.id},
+                rings=True,
+            )
             await self._cases.to_person(turn.unit, user, notice, case=case)
 
     async def agree(self, turn: Turn, case: Case) -> None:
@@ -127,16 +155,29 @@ class Opinions:
         )
         await self._cases.save(turn.unit, agreed)
         version = case.draft.version if case.draft else 0
-        notice = Notice(text="agreed", values={"who": Who(turn.by.user_id), "version": version}, kind="agreed", data={"by": turn.by.user_id})
+        notice = Notice(
+            text="agreed",
+            values={"who": Who(turn.by.user_id), "version": version},
+            kind="agreed",
+            data={"by": turn.by.user_id},
+        )
         await self._cases.to_room(turn.unit, agreed, notice, answers=turn.event_id)
 
     async def dissent(self, turn: Turn, case: Case, text: str) -> None:
         """Say that one does not agree, and why; it stands in the opinion."""
         moved = await self._cases.move(turn, case, Step.DISSENT)
-        dissents = (*(d for d in case.dissents if d.by != turn.by.user_id), Dissent(by=turn.by.user_id, text=_bounded(text)))
+        dissents = (
+            *(d for d in case.dissents if d.by != turn.by.user_id),
+            Dissent(by=turn.by.user_id, text=_bounded(text)),
+        )
         after = replace(moved, dissents=dissents, agreed=tuple(u for u in case.agreed if u != turn.by.user_id))
         await self._cases.save(turn.unit, after)
-        notice = Notice(text="dissented", values={"who": Who(turn.by.user_id), "reason": Clinical(text)}, kind="dissented", data={"by": turn.by.user_id})
+        notice = Notice(
+            text="dissented",
+            values={"who": Who(turn.by.user_id), "reason": Clinical(text)},
+            kind="dissented",
+            data={"by": turn.by.user_id},
+        )
         await self._cases.to_room(turn.unit, after, notice, answers=turn.event_id)
 
     # -- signatures ----------------------------------------------------------------------------------------------------
@@ -164,7 +205,12 @@ class Opinions:
         left = signed.unsigned
         notice = Notice(
             text="signature_recorded",
-            values={"who": Who(turn.by.user_id), "version": case.draft.version, "left": Bullets(tuple(Who(u) for u in left)), "count": len(left)},
+            values={
+                "who": Who(turn.by.user_id),
+                "version": case.draft.version,
+                "left": Bullets(tuple(Who(u) for u in left)),
+                "count": len(left),
+            },
             kind="sign_recorded",
             data={"by": turn.by.user_id, "version": case.draft.version, "left": len(left)},
         )
@@ -174,7 +220,14 @@ class Opinions:
             await turn.unit.plan(Seal(case_id=case.id, version=case.draft.version))
         elif first:
             for user in left:
-                ring = Notice(text="ring_sign", values={"case": case.id}, kind="ring", data={"about": case.id}, next=(("sign", "123456"),), rings=True)
+                ring = Notice(
+                    text="ring_sign",
+                    values={"case": case.id},
+                    kind="ring",
+                    data={"about": case.id},
+                    next=(("sign", "123456"),),
+                    rings=True,
+                )
                 await self._cases.to_person(turn.unit, user, ring, case=case)
         await self._cases.save(turn.unit, signed)
 
@@ -184,10 +237,17 @@ class Opinions:
         await self._cases.save(unit, after)
         notice = Notice(
             text="frozen",
-            values={"version": report.version, "code": report.code, "left": Bullets(tuple(Who(u) for u in after.unsigned)), "count": len(after.unsigned)},
+            values={
+                "version": report.version,
+                "code": report.code,
+                "left": Bullets(tuple(Who(u) for u in after.unsigned)),
+                "count": len(after.unsigned),
+            },
             kind="frozen",
             data={"sha256": report.sha256, "code": report.code, "version": report.version},
-            attachment=Attachment(file_id=report.file_id, name=f"{case.id} NOT SEALED v{report.version}.pdf", mime="application/pdf"),
+            attachment=Attachment(
+                file_id=report.file_id, name=f"{case.id} NOT SEALED v{report.version}.pdf", mime="application/pdf"
+            ),
         )
         if after.unsigned:
             await self._cases.to_room(unit, after, notice)

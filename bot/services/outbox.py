@@ -141,7 +141,9 @@ class Outbox:
             # The case is gone or went on: what was planned for it has no meaning any more.
             await self._give_up(planned, error.code)
         except Exception as error:  # noqa: BLE001  # A bug in one effect must not stop the others.
-            self._log.error("effect_failed", kind=kind, effect=planned.id, error=type(error).__name__, where=_where(error))
+            self._log.error(
+                "effect_failed", kind=kind, effect=planned.id, error=type(error).__name__, where=_where(error)
+            )
             self._counters.count("effect_failed", kind=kind)
             if planned.attempts + 1 >= MOST_TRIES_OF_A_SURPRISE:
                 await self._give_up(planned, "internal")
@@ -149,7 +151,11 @@ class Outbox:
                 await self._later(planned, None)
 
     async def _later(self, planned: Planned, retry_after: float | None) -> None:
-        wait = timedelta(seconds=retry_after) if retry_after is not None else timedelta(seconds=2 ** min(planned.attempts, 8))
+        wait = (
+            timedelta(seconds=retry_after)
+            if retry_after is not None
+            else timedelta(seconds=2 ** min(planned.attempts, 8))
+        )
         async with self._store.unit() as unit:
             await unit.postpone(planned, self._clock.now() + min(wait, LONGEST_WAIT))
 
@@ -158,7 +164,9 @@ class Outbox:
         self._log.warning("effect_given_up", kind=kind, effect=planned.id, code=code)
         self._counters.count("effect_given_up", kind=kind)
         async with self._store.unit() as unit:
-            await unit.audit(AuditEvent(kind="effect_given_up", by=None, case_id=planned.case_id, facts={"what": kind, "code": code}))
+            await unit.audit(
+                AuditEvent(kind="effect_given_up", by=None, case_id=planned.case_id, facts={"what": kind, "code": code})
+            )
             await unit.finish(planned)
 
     # -- one effect ----------------------------------------------------------------------------------------------------
@@ -226,7 +234,12 @@ class Outbox:
         async with self._store.unit() as unit:
             person = await unit.person(effect.user_id)
             case = await unit.case(effect.place.case_id)
-        if person is None or not person.may_act or case is None or effect.user_id not in (case.requester, *case.expert_ids):
+        if (
+            person is None
+            or not person.may_act
+            or case is None
+            or effect.user_id not in (case.requester, *case.expert_ids)
+        ):
             raise Permanent("not_a_member")
         if not await self._rooms.exists(effect.user_id):
             raise Permanent("no_such_user")
@@ -265,7 +278,9 @@ class Outbox:
         if notice.case_id is not None:
             await unit.record_event(notice.case_id, EventEntry(event_id=sent.event_id, room_id=room_id, own=True))
         if notice.poll is not None:
-            await unit.record_poll(OpenPoll(event_id=sent.event_id, room_id=room_id, case_id=notice.case_id, poll=notice.poll))
+            await unit.record_poll(
+                OpenPoll(event_id=sent.event_id, room_id=room_id, case_id=notice.case_id, poll=notice.poll)
+            )
         if notice.kind == "secret_sent" and isinstance(effect.place, Direct):
             await unit.save_value(f"secret:{effect.place.user_id}", f"{room_id} {sent.event_id}")
         if isinstance(effect.place, CaseRoom) and notice.kind != "device_without_key":
@@ -296,7 +311,12 @@ class Outbox:
             if changed:
                 await unit.plan(Remove(place=place, user_id=unreached.user_id))
             await unit.audit(
-                AuditEvent(kind=text, by=None, case_id=place.case_id, facts={"user": unreached.user_id, "reason": unreached.reason.value})
+                AuditEvent(
+                    kind=text,
+                    by=None,
+                    case_id=place.case_id,
+                    facts={"user": unreached.user_id, "reason": unreached.reason.value},
+                )
             )
 
     async def _readers(
@@ -412,4 +432,3 @@ def _where(error: BaseException) -> str:
     """Return file and line of the innermost frame: an exception's text may hold what nobody may read in a log."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "?"
-

@@ -550,6 +550,9 @@ class Unit(Protocol):
     async def audit(self, event: AuditEvent) -> None:
         """Append to the audit chain."""
 
+    async def audit_rows(self) -> Sequence[AuditRow]:
+        """Return the audit chain."""
+
     async def finish(self, planned: Planned) -> None:
         """Take an effect out of the outbox: it is done."""
 
@@ -619,7 +622,9 @@ class ReportMaker(Protocol):
     async def opinion(self, report: OpinionReport) -> bytes:
         """Render the opinion; the same report gives the same bytes."""
 
-    async def sign(self, pdf: bytes, signatories: Sequence[tuple[Participant, datetime]], *, sealed_at: datetime) -> bytes:
+    async def sign(
+        self, pdf: bytes, signatories: Sequence[tuple[Participant, datetime]], *, sealed_at: datetime
+    ) -> bytes:
         """Put one signature a signatory, with the time of his word, and the hospital's seal last."""
 
     async def certificate(self, certificate: ErasureCertificate) -> bytes:

@@ -67,7 +67,9 @@ class Reminders:
             case "collecting_reminder":
                 await self._to_requester(unit, case, "reminder_collecting", (("form", case.id), ("cancel", case.id)))
             case "lapse":
-                case = replace(case.step(Step.LAPSE, frozenset({Actor.BOT})), ended_at=now, cancelled_by="silence", asked=None)
+                case = replace(
+                    case.step(Step.LAPSE, frozenset({Actor.BOT})), ended_at=now, cancelled_by="silence", asked=None
+                )
                 await unit.audit(AuditEvent(kind="lapse", by=None, case_id=case.id))
                 await self._to_requester(unit, case, "lapsed", (("new",),))
             case "question_reminder":
@@ -86,7 +88,9 @@ class Reminders:
                 case = replace(case.step(Step.CLOSE, frozenset({Actor.BOT})), ended_at=now)
                 await unit.audit(AuditEvent(kind="close", by=None, case_id=case.id))
                 await self._routing.tell_coordinators(unit, case, "not_acknowledged")
-                await self._to_requester(unit, case, "reminder_acknowledge", (("acknowledge", case.id), ("export", case.id)))
+                await self._to_requester(
+                    unit, case, "reminder_acknowledge", (("acknowledge", case.id), ("export", case.id))
+                )
             case "followup_reminder":
                 for user in case.expert_ids:
                     await self._to_expert(unit, case, user, "reminder_followup", ())
@@ -101,7 +105,9 @@ class Reminders:
     async def _to_requester(self, unit: Unit, case: Case, text: str, steps: tuple[tuple[str, ...], ...]) -> None:
         await self._to_expert(unit, case, case.requester, text, steps)
 
-    async def _to_expert(self, unit: Unit, case: Case, user: UserId, text: str, steps: tuple[tuple[str, ...], ...]) -> None:
+    async def _to_expert(
+        self, unit: Unit, case: Case, user: UserId, text: str, steps: tuple[tuple[str, ...], ...]
+    ) -> None:
         notice = Notice(
             text=text,
             values={"case": case.id, "due": At(case.due_at) if case.due_at else None},

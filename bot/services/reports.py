@@ -11,7 +11,17 @@ from bot.domain.ids import UserId
 from bot.domain.language import Language
 from bot.domain.lines import Line
 from bot.domain.people import Person
-from bot.domain.prompts import BIRTH_YEAR, CONSENT_REASON, INFORMED, NOT_EMERGENCY, QUESTION, REFERENCE, SEEN, SEX, status
+from bot.domain.prompts import (
+    BIRTH_YEAR,
+    CONSENT_REASON,
+    INFORMED,
+    NOT_EMERGENCY,
+    QUESTION,
+    REFERENCE,
+    SEEN,
+    SEX,
+    status,
+)
 from bot.domain.report import (
     Answered,
     Consent,
@@ -139,10 +149,15 @@ class Reports:
             reasons=draft.reasons,
             recommendation=draft.recommendation,
             who_does_what=draft.who_does_what,
-            dissent=tuple(Dissenting(name=people[d.by].name if d.by in people else "", text=d.text) for d in case.dissents),
+            dissent=tuple(
+                Dissenting(name=people[d.by].name if d.by in people else "", text=d.text) for d in case.dissents
+            ),
             limits=line.limits.get(language, ""),
             statements=_statements(case.answers),
-            incidents=tuple(Incident(at=at, text=self._renderer.sentence(f"incident_{code}", {}, language)) for at, code in case.incidents),
+            incidents=tuple(
+                Incident(at=at, text=self._renderer.sentence(f"incident_{code}", {}, language))
+                for at, code in case.incidents
+            ),
             technology=self._technology,
             timezone=self._timezone,
         )
@@ -213,4 +228,3 @@ def _statements(answers: Answers) -> Statements:
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
-

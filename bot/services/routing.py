@@ -42,7 +42,12 @@ class Routing:
         started = replace(case, submitted_at=now, due_at=answer_by(line, urgency(case), now), said=(), stopped_at=None)
         choice = choose(line, await unit.people(), started, now)
         await unit.audit(
-            AuditEvent(kind="routed", by=None, case_id=case.id, facts={"mode": choice.mode, "reason": choice.reason, "rung": len(choice.ring)})
+            AuditEvent(
+                kind="routed",
+                by=None,
+                case_id=case.id,
+                facts={"mode": choice.mode, "reason": choice.reason, "rung": len(choice.ring)},
+            )
         )
         await self._cases.to_room(
             unit,
@@ -68,7 +73,11 @@ class Routing:
     def _ring_notice(self, case: Case, verb: str) -> Notice:
         return Notice(
             text="ring_case",
-            values={"case": case.id, "due": At(case.due_at) if case.due_at else None, "urgency": Word(f"urgency_{urgency(case)}")},
+            values={
+                "case": case.id,
+                "due": At(case.due_at) if case.due_at else None,
+                "urgency": Word(f"urgency_{urgency(case)}"),
+            },
             kind="ring",
             data={"about": case.id},
             next=((verb, case.id), ("decline", case.id, "…")),
@@ -83,7 +92,11 @@ class Routing:
                 user,
                 Notice(
                     text="coordinator_needed",
-                    values={"case": case.id, "why": Word(f"why_{why}"), "due": At(case.due_at) if case.due_at else None},
+                    values={
+                        "case": case.id,
+                        "why": Word(f"why_{why}"),
+                        "due": At(case.due_at) if case.due_at else None,
+                    },
                     kind="escalated",
                     data={"about": case.id, "reason": why},
                     next=(("assign", case.id, "…"),),
@@ -97,7 +110,12 @@ class Routing:
         await self.tell_coordinators(unit, case, "deadline_passed")
         line = self._cases.line(case)
         second = self._cases.catalogue.get(line.second_line) if line.second_line else None
-        notice = Notice(text="escalated", values={"line": LineName(second.id) if second else None}, kind="escalated", data={"second_line": bool(second)})
+        notice = Notice(
+            text="escalated",
+            values={"line": LineName(second.id) if second else None},
+            kind="escalated",
+            data={"second_line": bool(second)},
+        )
         await self._cases.to_room(unit, case, notice)
         if second is None or case.state is not State.SUBMITTED:
             return case
@@ -132,7 +150,13 @@ class Routing:
         came = await self._bring_in(turn, moved, turn.by, how)
         await self._cases.save(turn.unit, came)
         await turn.reply(
-            Notice(text="taken_by_you", values={"case": case.id, "due": At(case.due_at) if case.due_at else None}, kind="taken", data={"about": case.id}, case_id=case.id)
+            Notice(
+                text="taken_by_you",
+                values={"case": case.id, "due": At(case.due_at) if case.due_at else None},
+                kind="taken",
+                data={"about": case.id},
+                case_id=case.id,
+            )
         )
         if how == "taken":
             await self._tell_the_slower(turn, came)
@@ -147,7 +171,12 @@ class Routing:
     async def _tell_the_slower(self, turn: Turn, case: Case) -> None:
         for user in case.rung:
             if user != turn.by.user_id:
-                notice = Notice(text="taken_by_other", values={"case": case.id, "who": Who(turn.by.user_id)}, kind="taken", data={"about": case.id})
+                notice = Notice(
+                    text="taken_by_other",
+                    values={"case": case.id, "who": Who(turn.by.user_id)},
+                    kind="taken",
+                    data={"about": case.id},
+                )
                 await self._cases.to_person(turn.unit, user, notice, case=case)
 
     async def _bring_in(self, turn: Turn, case: Case, person: Person, how: str) -> Case:
@@ -159,7 +188,9 @@ class Routing:
         came = replace(case, experts=(*case.experts, assigned))
         place = CaseRoom(case_id=case.id)
         await turn.unit.plan(Invite(place=place, user_id=person.user_id))
-        await turn.unit.audit(AuditEvent(kind="given_to_read", by=turn.by.user_id, case_id=case.id, facts={"user": person.user_id}))
+        await turn.unit.audit(
+            AuditEvent(kind="given_to_read", by=turn.by.user_id, case_id=case.id, facts={"user": person.user_id})
+        )
         notice = Notice(
             text=f"expert_{how}",
             values={"who": Who(person.user_id), "function": Word(f"function_{function}"), "by": Who(turn.by.user_id)},
@@ -183,16 +214,31 @@ class Routing:
         came = await self._bring_in(turn, moved, person, "brought")
         await self._cases.save(turn.unit, came)
         await self._cases.to_room(
-            turn.unit, came, Notice(text="brought_because", values={"who": Who(user_id), "reason": Clinical(reason)}, kind="brought", data={"by": user_id})
+            turn.unit,
+            came,
+            Notice(
+                text="brought_because",
+                values={"who": Who(user_id), "reason": Clinical(reason)},
+                kind="brought",
+                data={"by": user_id},
+            ),
         )
-        ring = Notice(text="ring_brought", values={"case": case.id, "who": Who(turn.by.user_id)}, kind="ring", data={"about": case.id}, rings=True)
+        ring = Notice(
+            text="ring_brought",
+            values={"case": case.id, "who": Who(turn.by.user_id)},
+            kind="ring",
+            data={"about": case.id},
+            rings=True,
+        )
         await self._cases.to_person(turn.unit, user_id, ring, case=case)
 
     async def _need_session(self, unit: Unit, person: Person, now: datetime) -> None:
         """Nobody is invited without an open session: ring him instead."""
         if await unit.has_session(person.user_id, now):
             return
-        notice = Notice(text="ring_unlock", kind="ring", data={"about": "unlock"}, next=(("unlock", "123456"),), rings=True)
+        notice = Notice(
+            text="ring_unlock", kind="ring", data={"about": "unlock"}, next=(("unlock", "123456"),), rings=True
+        )
 
         async def trace(inner: Unit) -> None:
             await self._cases.to_person(inner, person.user_id, notice)
@@ -209,7 +255,14 @@ class Routing:
         moved = await self._cases.move(turn, case, Step.ASSIGN, user=user_id)
         came = await self._bring_in(turn, moved, person, "assigned")
         await self._cases.save(turn.unit, came)
-        await turn.reply(Notice(text="assigned_by_you", values={"case": case.id, "who": Who(user_id)}, kind="taken", data={"about": case.id}))
+        await turn.reply(
+            Notice(
+                text="assigned_by_you",
+                values={"case": case.id, "who": Who(user_id)},
+                kind="taken",
+                data={"about": case.id},
+            )
+        )
         ring = Notice(text="ring_assigned", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True)
         await self._cases.to_person(turn.unit, user_id, ring, case=case)
 
@@ -221,13 +274,28 @@ class Routing:
         leaver = turn.by.user_id if turn.by.user_id in case.expert_ids else case.expert_ids[0]
         rest = tuple(e for e in case.experts if e.user_id != leaver)
         await turn.audit("release", case.id, left=len(rest))
-        await turn.reply(Notice(text="released_by_you", values={"case": case.id}, kind="released", data={"about": case.id}, case_id=case.id))
+        await turn.reply(
+            Notice(
+                text="released_by_you",
+                values={"case": case.id},
+                kind="released",
+                data={"about": case.id},
+                case_id=case.id,
+            )
+        )
         await turn.unit.plan(Remove(place=CaseRoom(case_id=case.id), user_id=leaver))
         after = replace(case, experts=rest, former=(*case.former, leaver))
-        notice = Notice(text="released", values={"who": Who(leaver), "reason": Clinical(reason)}, kind="released", data={"by": leaver})
+        notice = Notice(
+            text="released",
+            values={"who": Who(leaver), "reason": Clinical(reason)},
+            kind="released",
+            data={"by": leaver},
+        )
         await self._cases.to_room(turn.unit, after, notice)
         if not rest:
-            after = replace(after, state=State.SUBMITTED, came_from=case.state, declined=(*case.declined, (leaver, reason)))
+            after = replace(
+                after, state=State.SUBMITTED, came_from=case.state, declined=(*case.declined, (leaver, reason))
+            )
             ring = [p.user_id for p in available(self._cases.line(after), await turn.unit.people(), after, turn.now)]
             after = await self._ring(turn.unit, after, self._cases.line(after), ring)
             if not ring:
@@ -237,16 +305,34 @@ class Routing:
     async def decline(self, turn: Turn, case: Case, reason: str) -> None:
         """Say no to a ring; when nobody is left, the requester is told with the reasons."""
         moved = await self._cases.move(turn, case, Step.DECLINE)
-        after = replace(moved, declined=(*(d for d in case.declined if d[0] != turn.by.user_id), (turn.by.user_id, reason)))
-        await turn.reply(Notice(text="declined_by_you", values={"case": case.id}, kind="declined", data={"about": case.id}, case_id=case.id))
+        after = replace(
+            moved, declined=(*(d for d in case.declined if d[0] != turn.by.user_id), (turn.by.user_id, reason))
+        )
+        await turn.reply(
+            Notice(
+                text="declined_by_you",
+                values={"case": case.id},
+                kind="declined",
+                data={"about": case.id},
+                case_id=case.id,
+            )
+        )
         left = available(self._cases.line(case), await turn.unit.people(), after, turn.now)
         if not left:
             after = replace(after.step(Step.EXHAUST, frozenset({Actor.BOT})), ended_at=turn.now)
             await turn.unit.audit(AuditEvent(kind="exhaust", by=None, case_id=case.id))
             reasons = Rows(tuple((Who(user), Clinical(why)) for user, why in after.declined))
-            notice = Notice(text="declined_by_all", values={"reasons": reasons}, kind="declined", data={"by_all": True}, next=(("new",),))
+            notice = Notice(
+                text="declined_by_all",
+                values={"reasons": reasons},
+                kind="declined",
+                data={"by_all": True},
+                next=(("new",),),
+            )
             await self._cases.to_room(turn.unit, after, notice)
-            ring = Notice(text="ring_declined", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True)
+            ring = Notice(
+                text="ring_declined", values={"case": case.id}, kind="ring", data={"about": case.id}, rings=True
+            )
             await self._cases.to_person(turn.unit, case.requester, ring, case=case)
         await self._cases.save(turn.unit, after)
 
@@ -258,9 +344,22 @@ class Routing:
         for user in case.expert_ids:
             await turn.unit.plan(Remove(place=CaseRoom(case_id=case.id), user_id=user))
         after = replace(
-            moved, line=line.id, experts=(), former=(*case.former, *case.expert_ids), rung=(), declined=(), draft=None, agreed=(), dissents=()
+            moved,
+            line=line.id,
+            experts=(),
+            former=(*case.former, *case.expert_ids),
+            rung=(),
+            declined=(),
+            draft=None,
+            agreed=(),
+            dissents=(),
         )
-        notice = Notice(text="referred", values={"line": LineName(line.id), "reason": Clinical(reason)}, kind="referred", data={"line": line.id})
+        notice = Notice(
+            text="referred",
+            values={"line": LineName(line.id), "reason": Clinical(reason)},
+            kind="referred",
+            data={"line": line.id},
+        )
         await self._cases.to_room(turn.unit, after, notice)
         if turn.by.user_id in case.expert_ids:
             own = Notice(text="referred_by_you", values={"case": case.id}, kind="referred", data={"about": case.id})
@@ -275,8 +374,11 @@ class Routing:
         rows = []
         for case in await turn.unit.cases(states=open_states):
             mine = turn.by.user_id in case.expert_ids
-            if mine or (case.state is State.SUBMITTED and turn.by.answers_for(case.line) and case.requester != turn.by.user_id):
+            if mine or (
+                case.state is State.SUBMITTED and turn.by.answers_for(case.line) and case.requester != turn.by.user_id
+            ):
                 rows.append((case.id, Bullets((Word(f"state_{case.state}"), At(case.due_at or turn.now)))))
         text = "inbox" if rows else "inbox_empty"
-        await turn.reply(Notice(text=text, values={"cases": Rows(tuple(rows))}, kind="inbox", data={"cases": [r[0] for r in rows]}))
-
+        await turn.reply(
+            Notice(text=text, values={"cases": Rows(tuple(rows))}, kind="inbox", data={"cases": [r[0] for r in rows]})
+        )

@@ -10,9 +10,9 @@ from bot.domain.effects import CaseRoom, Direct, Effect, Place, Remove, Say
 from bot.domain.errors import Refusal
 from bot.domain.ids import CaseId, DeviceId, EventId, UserId
 from bot.domain.lines import Catalogue, Line
-from bot.domain.notice import Notice
+from bot.domain.notice import Bullets, Notice
 from bot.domain.people import Person
-from bot.domain.permissions import actors, check_step
+from bot.domain.permissions import actors, check_step, may_know, steps_for
 from bot.domain.steps import State, Step
 from bot.services.ports import Unit, Vault
 
@@ -30,7 +30,9 @@ class Turn:
 
     async def reply(self, notice: Notice) -> None:
         """Answer where the words were written."""
-        await self.unit.plan(Say(place=self.place, notice=replace(notice, answers=self.event_id)), answers=self.event_id)
+        await self.unit.plan(
+            Say(place=self.place, notice=replace(notice, answers=self.event_id)), answers=self.event_id
+        )
 
     async def audit(self, kind: str, case_id: CaseId | None = None, **facts: str | int) -> None:
         """Write who did what into the audit."""
@@ -59,6 +61,25 @@ class Cases:
         if case is None:
             raise Refusal("no_such_case", case=case_id)
         return case
+
+    async def about(self, turn: Turn, case_id: CaseId | None, step: Step | None = None) -> Case:
+        """Return the case a command is about: the one named, or the only one of the person's where *step* is possible.
+
+        Raises:
+            Refusal: `no_such_case` also for cases that are not his to know of, `which_case` if several fit.
+        """
+        if case_id is not None:
+            case = await self.get(turn.unit, case_id)
+            if not may_know(turn.by, case):
+                raise Refusal("no_such_case", case=case_id)
+            return case
+        fitting = [
+            case for case in await turn.unit.cases(states=LIVE) if step is None or step in steps_for(turn.by, case)
+        ]
+        fitting = [case for case in fitting if may_know(turn.by, case)]
+        if len(fitting) == 1:
+            return fitting[0]
+        raise Refusal("which_case" if fitting else "no_case_fits", cases=Bullets(tuple(c.id for c in fitting[:20])))
 
     async def save(self, unit: Unit, case: Case) -> None:
         """Write the case, and when it must be looked at again."""

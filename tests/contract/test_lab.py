@@ -184,27 +184,30 @@ async def test_synapse_ends_with_the_block(tmp_path: Path) -> None:
         os.kill(pid, 0)
 
 
-async def test_synapse_dies_with_a_killed_parent(tmp_path: Path) -> None:
-    """A parent that had no time to say goodbye leaves no server behind."""
+async def test_synapse_and_node_end_with_a_killed_parent(tmp_path: Path) -> None:
+    """A parent that had no time to say goodbye leaves no process behind."""
     script = (
         "import asyncio, pathlib, sys\n"
+        "from bot.lab.clients import Clients\n"
         "from bot.lab.homeserver import Homeserver\n"
         "async def main():\n"
         "    async with Homeserver.start(pathlib.Path(sys.argv[1])) as homeserver:\n"
-        "        print(homeserver.pid, flush=True)\n"
-        "        await asyncio.Event().wait()\n"
+        "        async with Clients.start(homeserver.url) as clients:\n"
+        "            print(homeserver.pid, clients.pid, flush=True)\n"
+        "            await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, str(tmp_path), stdout=asyncio.subprocess.PIPE, cwd=PROJECT
     )
     assert parent.stdout is not None
-    synapse = int(await parent.stdout.readline())
+    synapse, node = (await parent.stdout.readline()).split()
 
     parent.kill()
     await parent.wait()
 
-    await has_ended(synapse)
+    await has_ended(int(synapse))
+    await has_ended(int(node))
 
 
 async def test_synapse_keeps_its_own_rate_limits_unless_they_are_relaxed(tmp_path: Path) -> None:

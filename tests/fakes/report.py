@@ -1,5 +1,9 @@
-"""Synthetic opinions and certificates, and a press that prints quickly: no typesetting, no keys."""
+"""Synthetic opinions and certificates, and a report maker without typesetting and keys."""
 
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +23,7 @@ from bot.domain.report import (
     Statements,
 )
 
-ASKED = datetime(2026, 11, 23, 8, 12, tzinfo=UTC)
+ASKED = datetime(2026, 3, 2, 8, 12, tzinfo=UTC)
 ANSWERED = ASKED + timedelta(days=1, hours=6, minutes=31)
 
 REQUESTER = Participant(
@@ -72,7 +76,7 @@ def an_opinion(**changes: Any) -> OpinionReport:
             Answered(label="Symptômes (EHRA)", value="III", source="message"),
             Answered(label="FEVG", value="45 %", source="message"),
             Answered(label="Diamètre de l’oreillette gauche", value="47 mm", source="lettre"),
-            Answered(label="Anticoagulation", value="Apixaban 5 mg 2×/j depuis le 14/02/2026", source="message"),
+            Answered(label="Anticoagulation", value="Apixaban 5 mg 2×/j depuis le 14/02/2025", source="message"),
             Answered(label="CHA₂DS₂-VASc", value="3 (relevé par le demandeur)", source="message"),
             Answered(label="TSH", value="", source="", missing=True),
         ),
@@ -98,8 +102,8 @@ def an_opinion(**changes: Any) -> OpinionReport:
         "decision": "Ablation par isolation des veines pulmonaires indiquée",
         "reasons": (
             "FA persistante symptomatique (EHRA III), échec d’un antiarythmique de classe III, oreillette gauche "
-            "modérément dilatée. Le bénéfice attendu sur les symptômes et sur la fonction ventriculaire l’emporte sur le "
-            "risque d’une procédure.\n\nUne nouvelle cardioversion seule exposerait à une récidive précoce."
+            "modérément dilatée. Le bénéfice attendu sur les symptômes et sur la fonction ventriculaire l’emporte sur "
+            "le risque d’une procédure.\n\nUne nouvelle cardioversion seule exposerait à une récidive précoce."
         ),
         "recommendation": (
             "Isolation des veines pulmonaires dans les 8 semaines. Poursuivre l’apixaban sans interruption. "
@@ -110,9 +114,7 @@ def an_opinion(**changes: Any) -> OpinionReport:
             "Rythmologie : consultation et date de procédure.\nMédecin traitant : suivi de l’anticoagulation."
         ),
         "limits": "Avis rendu sur documents seuls : le patient n’a pas été examiné par les experts.",
-        "statements": Statements(
-            consent=Consent.AGREES, seen_within_24_months=True, not_an_emergency=True
-        ),
+        "statements": Statements(consent=Consent.AGREES, seen_within_24_months=True, not_an_emergency=True),
         "technology": "Salon Matrix chiffré de bout en bout, application Element, Consilium 0.1.0",
     }
     return OpinionReport(**(fields | changes))
@@ -146,3 +148,23 @@ def a_certificate(**changes: Any) -> ErasureCertificate:
         "audit_hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     }
     return ErasureCertificate(**(fields | changes))
+
+
+class PlainReports:
+    """Fills the port `ReportMaker` with JSON in place of PDF: what it says can be read back in a test."""
+
+    async def opinion(self, report: OpinionReport) -> bytes:
+        return b"%PDF-fake\n" + json.dumps(asdict(report), default=str, sort_keys=True).encode()
+
+    async def sign(
+        self, pdf: bytes, signatories: Sequence[tuple[Participant, datetime]], *, sealed_at: datetime
+    ) -> bytes:
+        signed = [f"\nsigned {signatory.inami} {at.isoformat()}" for signatory, at in signatories]
+        return pdf + "".join((*signed, f"\nsealed {sealed_at.isoformat()}")).encode()
+
+    async def certificate(self, certificate: ErasureCertificate) -> bytes:
+        return b"%PDF-fake\n" + json.dumps(asdict(certificate), default=str, sort_keys=True).encode() + b"\nsealed"
+
+    def code(self, pdf: bytes) -> str:
+        digest = hashlib.sha256(pdf).hexdigest().upper()
+        return f"{digest[:4]}-{digest[4:8]}"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -133,8 +133,13 @@ def fingerprint(event: Envelope) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def invitation(room_id: RoomId, user_id: UserId, state: list[Mapping[str, Any]], now: datetime) -> Arrival:
-    """Return the arrival of an invitation; its state is stripped, so the id is made up where there is none.
+def invitation(
+    room_id: RoomId, user_id: UserId, state: Sequence[Mapping[str, Any]], *, since: str | None, now: datetime
+) -> Arrival:
+    """Return the arrival of an invitation that came after the token *since*.
+
+    Its state is stripped of ids, so one is made up: the same when the same news is read again after a crash, another
+    one when the bot is invited again later.
 
     Raises:
         Garbage: there is no invitation of the bot in it.
@@ -152,7 +157,7 @@ def invitation(room_id: RoomId, user_id: UserId, state: list[Mapping[str, Any]],
     if own is None or not isinstance(own.get("sender"), str):
         raise Garbage("invite")
     stamp = own.get("origin_server_ts")
-    made_up = "$" + hashlib.sha256(json.dumps([room_id, own["sender"], stamp]).encode()).hexdigest()
+    made_up = "$" + hashlib.sha256(json.dumps([room_id, own["sender"], since]).encode()).hexdigest()
     event_id = own.get("event_id")
     return Arrival(
         event_id=EventId(event_id if isinstance(event_id, str) else made_up),

@@ -180,12 +180,7 @@ async def _sign_own_device(api: HomeserverApi, crypto: Crypto, identity: OwnIden
         if shown is None:
             raise ExternalError("own_device_missing")
         if identity.has_signed(shown):
-            signed = {key: value for key, value in shown.items() if key != "unsigned"}
-
-            def remember(machine: Any) -> None:  # noqa: ANN401  # a Machine; mypy sees nio as untyped
-                machine.signed_device_keys = signed
-
-            await crypto.do(remember)
+            await crypto.introduce({key: value for key, value in shown.items() if key != "unsigned"})
             return
         body = {user_id: {crypto.device_id: identity.sign_device(shown)}}
         failures = (await api.post(path("keys", "signatures", "upload"), body)).get("failures")

@@ -1,8 +1,8 @@
 """The Olm machine behind its thread: opened with its key, used from the event loop, closed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bot.adapters.matrix.machine import Machine
 from bot.adapters.matrix.store import FILE, CryptoThread, KeyStore, in_one_transaction
@@ -58,6 +58,14 @@ class Crypto:
             ExternalError: "store_failed", "crypto_failed".
         """
         return await self._thread.run(lambda: in_one_transaction(self._machine.store, lambda: work(self._machine)))
+
+    async def introduce(self, device_keys: Mapping[str, Any]) -> None:
+        """Send these signed device keys along with every Olm message from now on."""
+
+        def keep(machine: Machine) -> None:
+            machine.signed_device_keys = device_keys
+
+        await self.do(keep)
 
     @property
     def curve25519(self) -> str:

@@ -90,9 +90,7 @@ class Directory:
         """Return what is known without asking."""
         return self._people.get(user_id)
 
-    async def people(
-        self, users: Collection[UserId], *, anew: Collection[UserId] = ()
-    ) -> Mapping[UserId, KnownPerson]:
+    async def people(self, users: Collection[UserId], *, anew: Collection[UserId] = ()) -> Mapping[UserId, KnownPerson]:
         """Return each of *users*; ask the server for those that are not known, and for those in *anew*.
 
         Raises:
@@ -121,7 +119,7 @@ def _cross_signing_key(answer: Mapping[str, Any], table: str, usage: str, user_i
     keys = _mapping(entry.get("keys"))
     if entry.get("user_id") != user_id or not isinstance(usages, list) or usage not in usages or len(keys) != 1:
         return None
-    (key_id, key), = keys.items()
+    ((key_id, key),) = keys.items()
     return key if isinstance(key, str) and key_id == f"ed25519:{key}" else None
 
 
@@ -146,8 +144,7 @@ def _device(user_id: UserId, device_id: str, keys: object, signer: str | None) -
         device_id=DeviceId(device_id),
         ed25519=ed25519,
         curve25519=curve25519,
-        cross_signed=signer is not None
-        and is_signed(entry, by=user_id, key_id=f"ed25519:{signer}", public_key=signer),
+        cross_signed=signer is not None and is_signed(entry, by=user_id, key_id=f"ed25519:{signer}", public_key=signer),
     )
 
 

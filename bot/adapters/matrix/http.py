@@ -95,7 +95,12 @@ class HomeserverApi:
         return await self._call("PUT", where, body=body, seconds=seconds)
 
     def raw(
-        self, method: str, where: str, *, timeout: aiohttp.ClientTimeout, **more: Any
+        self,
+        method: str,
+        where: str,
+        *,
+        timeout: aiohttp.ClientTimeout,
+        **more: Any,  # noqa: ANN401  # aiohttp's own arguments
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Open a request whose body is streamed, for media."""
         headers = {**more.pop("headers", {}), **self._authorization()}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import vodozemac
-from nio.crypto import InboundGroupSession, InboundSession, Olm, OlmAccount, OutboundGroupSession, OutboundSession
+from nio.crypto import InboundGroupSession, Olm, OutboundGroupSession, OutboundSession
 from nio.crypto.sessions import Session
 from unpaddedbase64 import decode_base64, encode_base64
 
@@ -109,7 +109,7 @@ class Machine(Olm):  # type: ignore[misc]  # nio's signatures are partly untyped
         nio treats a count of 0 as unknown and never refills, has no fallback key, and forgets keys that were sent when
         the process dies before the answer. Keys that were made and not confirmed are sent again first.
         """
-        account: vodozemac.Account = self.account._account  # noqa: SLF001  # nio wraps only half of it
+        account: Any = self.account._account  # noqa: SLF001  # nio wraps only half of vodozemac's Account, as do its types
         body: dict[str, Any] = {}
         if not self.account.shared:
             body["device_keys"] = self.device_keys()
@@ -190,9 +190,9 @@ class Machine(Olm):  # type: ignore[misc]  # nio's signatures are partly untyped
         for session in self._sessions(sender_key):
             if session.matches(message):
                 return self._decrypted(sender_key, session, message.to_any()), False
+        # nio's InboundSession decrypts lazily, after it saved the account: a one-time key could be used twice.
         inner, text = self.account.create_inbound_session(sender_key, message)
-        session = InboundSession(self.account, message, sender_key)
-        session._session = inner  # noqa: SLF001  # nio decrypts lazily and saves the account too early
+        session = Session(inner)
         self.save_account()
         self._keep(sender_key, session)
         return text, True
@@ -376,8 +376,3 @@ class Machine(Olm):  # type: ignore[misc]  # nio's signatures are partly untyped
             "sender_key": self.curve25519,
             "ciphertext": {device.curve25519: {"type": kind, "body": encode_base64(body)}},
         }
-
-
-def is_new(account: OlmAccount | None) -> bool:
-    """Return whether the store held no account yet."""
-    return account is None

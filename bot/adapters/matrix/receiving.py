@@ -18,7 +18,7 @@ from bot.adapters.matrix.arrivals import (
     waiting,
 )
 from bot.adapters.matrix.crypto import Crypto
-from bot.adapters.matrix.devices import MEGOLM, Directory
+from bot.adapters.matrix.devices import Directory
 from bot.adapters.matrix.machine import Machine, MissingKey, OpenedEvent, OpenedOlm
 from bot.adapters.matrix.plaintext import Garbage
 from bot.adapters.matrix.room_facts import RoomFacts
@@ -30,6 +30,7 @@ from bot.services.ports import Arrival, ArrivalKind, Arrivals, Clock, Counters
 EVENTS_AT_ONCE = 200
 """Events decrypted in one go on the crypto thread."""
 
+GONE = frozenset({"leave", "ban"})
 FACTS = frozenset({"m.room.member", "m.room.encryption"})
 WITHHELD_KEPT = 10_000
 
@@ -118,9 +119,8 @@ class Receiver:
         """Open what waits for the sessions in *new*; with None everything is tried, as at a start."""
         if new is not None and not new & self._wanted:
             return
-        held = [arrival for arrival in await self._arrivals.undecryptable() if isinstance(arrival.content, Mapping)]
         envelopes = []
-        for arrival in held:
+        for arrival in await self._arrivals.undecryptable():
             try:
                 event = envelope(arrival.content, arrival.room_id, arrival.sent_at)
             except Garbage as garbage:
@@ -151,7 +151,7 @@ class Receiver:
         arrivals: list[Arrival] = []
         for room_id, state in news.invites.items():
             try:
-                arrivals.append(invitation(room_id, self._user_id, state, now))
+                arrivals.append(invitation(room_id, self._user_id, state, since=news.since, now=now))
             except Garbage as garbage:
                 self._contained(garbage)
         by_room: dict[RoomId, list[Arrival]] = {}
@@ -173,9 +173,11 @@ class Receiver:
         """Return the room's clear events as arrivals and its encrypted ones as envelopes, oldest first."""
         found: list[Envelope | Arrival] = []
         own: Envelope | None = None
+        away_since = 0
         for raw in (*room.state, *room.timeline):
             try:
                 event = envelope(raw, room_id, self._clock.now())
+                entry = self._entry(event, raw)
             except Garbage as garbage:
                 self._contained(garbage)
                 continue
@@ -183,17 +185,15 @@ class Receiver:
                 self._facts.changed(room_id)
             if event.type == "m.room.member" and event.raw.get("state_key") == self._user_id:
                 own = event
-                if event.content.get("membership") in {"invite", "join"} and raw in room.timeline:
-                    # What was said before the bot was asked in is not for it.
-                    found = [entry for entry in found if isinstance(entry, Arrival) and entry.kind is ArrivalKind.MEMBER] if event.content.get("membership") == "invite" else found
-                continue
-            if event.sender == self._user_id and event.type != "m.room.member":
-                continue
-            entry = self._entry(event, raw)
-            if entry is not None:
+                if event.content.get("membership") == "invite":
+                    # What was said while the bot was not there is not for it.
+                    found[away_since:] = [entry for entry in found[away_since:] if _is_membership(entry)]
+                elif event.content.get("membership") in GONE:
+                    away_since = len(found)
+            elif entry is not None and (event.sender != self._user_id or event.type == "m.room.member"):
                 found.append(entry)
         if room.left:
-            gone = own if own is not None and own.content.get("membership") in {"leave", "ban"} else None
+            gone = own if own is not None and own.content.get("membership") in GONE else None
             found.append(left_arrival(room_id, gone, news.token, self._clock.now()))
         return found
 
@@ -268,6 +268,10 @@ def _unreadable(event: Envelope) -> Arrival:
     return replace(waiting(event, None), kind=ArrivalKind.OTHER, content={})
 
 
+def _is_membership(entry: Envelope | Arrival) -> bool:
+    return isinstance(entry, Arrival) and entry.kind is ArrivalKind.MEMBER
+
+
 def _by_time(by_room: Mapping[RoomId, Sequence[Arrival]]) -> list[Arrival]:
     """Merge rooms by time; a time that goes back within a room counts as the latest before it."""
     stamped: list[tuple[Any, int, Arrival]] = []
@@ -278,6 +282,3 @@ def _by_time(by_room: Mapping[RoomId, Sequence[Arrival]]) -> list[Arrival]:
             stamped.append((latest, len(stamped), arrival))
     stamped.sort(key=lambda entry: entry[:2])
     return [arrival for _, _, arrival in stamped]
-
-
-__all__ = ["MEGOLM", "Receiver"]

@@ -161,8 +161,8 @@ def transaction_id(txn: str) -> str:
 def new_room_body(room: NewRoom, *, user_id: UserId, version: str) -> dict[str, Any]:
     """Return the body for createRoom: private, encrypted from its first event, governed by the bot alone.
 
-    `history_visibility` is `invited`: with `shared` any inviter's client would hand out the history. The preset is never
-    `trusted_private_chat`: from version 12 on it makes every invited person a creator.
+    `history_visibility` is `invited`: with `shared` any inviter's client would hand out the history. The preset is
+    never `trusted_private_chat`: from version 12 on it makes every invited person a creator.
     """
     users: Mapping[str, int] = {} if _creators_stand_apart(version) else {user_id: ONLY_THE_BOT}
     body: dict[str, Any] = {

@@ -104,6 +104,7 @@ class Sender:
         crypto: Crypto,
         directory: Directory,
         facts: RoomFacts,
+        sharing: KeySharing,
         *,
         user_id: UserId,
         counters: Counters,
@@ -118,7 +119,7 @@ class Sender:
         self._counters = counters
         self._clock = clock
         self._timeouts = timeouts
-        self._sharing = KeySharing(api, crypto, counters=counters, clock=clock, timeouts=timeouts)
+        self._sharing = sharing
         self._locks: dict[RoomId, asyncio.Lock] = {}
         self._outbound: dict[RoomId, Outbound] = {}
 
@@ -140,7 +141,9 @@ class Sender:
             # Relations stand in clear, as the specification wants it, and inside, where nobody can change them.
             if "m.relates_to" in content:
                 sealed["m.relates_to"] = content["m.relates_to"]
-            answer = await self._api.put(path("rooms", room_id, "send", "m.room.encrypted", transaction_id(txn)), sealed)
+            answer = await self._api.put(
+                path("rooms", room_id, "send", "m.room.encrypted", transaction_id(txn)), sealed
+            )
             return Sent(event_id=EventId(str(answer["event_id"])), unreached=(*found.unreached, *failed))
 
     async def _prepared(
@@ -166,9 +169,7 @@ class Sender:
         as_of = self._directory.changes(present)
         return readers(await self._directory.people(present, anew=invited), audience, as_of=as_of)
 
-    async def _current(
-        self, room_id: RoomId, found: Readers, encryption: Encryption, audience: Audience
-    ) -> Outbound:
+    async def _current(self, room_id: RoomId, found: Readers, encryption: Encryption, audience: Audience) -> Outbound:
         """Return the room's session, a new one if somebody who holds it may no longer read, or if it is used up."""
         outbound = self._outbound.get(room_id)
         now = self._clock.now()

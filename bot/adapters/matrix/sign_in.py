@@ -4,7 +4,7 @@ import json
 import secrets as random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from bot.adapters.matrix.http import HomeserverApi, Refused, SignedOut, path
 from bot.adapters.matrix.settings import Password, SignIn, Token
@@ -68,6 +68,8 @@ async def sign_in(api: HomeserverApi, *, user_id: UserId, how: SignIn, secrets: 
                 # The device id is saved first: a crash before the answer must not leave a second device behind.
                 secrets.save(SESSION, session.dump())
                 session = await _log_in(api, session, password)
+        case _:
+            assert_never(how)
     secrets.save(SESSION, session.dump())
     api.token = session.token
     await _check_token(api, session)

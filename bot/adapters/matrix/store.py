@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import peewee
-from nio.crypto import DeviceStore, InboundGroupSession, OlmAccount, OutgoingKeyRequest
+from nio.crypto import DeviceStore, InboundGroupSession, OutgoingKeyRequest
 from nio.store import MegolmInboundSessions, SqliteStore
 from nio.store.database import use_database
 
@@ -23,14 +23,14 @@ T = TypeVar("T")
 FILE = "keys.db"
 
 
-class KeyStore(SqliteStore):
+class KeyStore(SqliteStore):  # type: ignore[misc]  # nio is untyped
     """nio's store; `pickle_key` must be random, because nio derives from it with a bare SHA-256."""
 
     def __init__(self, *, user_id: str, device_id: str, folder: Path, pickle_key: str) -> None:
         super().__init__(user_id, device_id, str(folder), pickle_key=pickle_key, database_name=FILE)
         self.database.execute_sql("CREATE TABLE IF NOT EXISTS creations (room_id TEXT PRIMARY KEY, nonce TEXT)")
 
-    @use_database
+    @use_database  # type: ignore[untyped-decorator]  # nio is untyped
     def save_inbound_group_session(self, session: InboundGroupSession) -> None:
         """Save a Megolm session under its id and its owner.
 
@@ -47,12 +47,12 @@ class KeyStore(SqliteStore):
             session_id=f"{session.id}|{session.sender_key}|{session.room_id}",
         ).execute()
 
-    @use_database
+    @use_database  # type: ignore[untyped-decorator]  # nio is untyped
     def delete_inbound_group_sessions(self, room_id: str) -> None:
         """Delete every Megolm session of a room; the pages are overwritten (`secure_delete`). nio cannot."""
         MegolmInboundSessions.delete().where(MegolmInboundSessions.room_id == room_id).execute()
 
-    @use_database
+    @use_database  # type: ignore[untyped-decorator]  # nio is untyped
     def delete_session(self, session_id: str) -> None:
         """Delete one Olm session."""
         self.database.execute_sql("DELETE FROM olmsessions WHERE session_id = ?", (session_id,))
@@ -73,10 +73,6 @@ class KeyStore(SqliteStore):
     def save_creation(self, room_id: str, nonce: str) -> None:
         """Remember a room's nonce; create events never change."""
         self.database.execute_sql("INSERT OR REPLACE INTO creations VALUES (?, ?)", (room_id, nonce))
-
-    def load_known_account(self) -> OlmAccount | None:
-        """Return the account of this device, or None if the store is new."""
-        return self.load_account()
 
 
 class CryptoFailed(ExternalError):

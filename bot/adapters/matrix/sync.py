@@ -46,9 +46,11 @@ class RoomNews:
 class Round:
     """Everything between two checkpoints."""
 
-    token: str
-    is_first: bool
-    """True if there was no token: what comes are the last events of every room, known or not."""
+    since: str | None
+    """The token before; None means that the last events of every room come, known or not."""
+
+    token: str = ""
+    """The token after."""
 
     rooms: dict[RoomId, RoomNews] = field(default_factory=dict)
     invites: dict[RoomId, list[Mapping[str, Any]]] = field(default_factory=dict)
@@ -139,7 +141,9 @@ def key_news(answer: Mapping[str, Any]) -> KeyNews:
     """
     lists = _mapping(answer.get("device_lists"))
     count = _mapping(answer.get("device_one_time_keys_count")).get("signed_curve25519", 0)
-    fallback = answer.get("device_unused_fallback_key_types", answer.get("org.matrix.msc2732.device_unused_fallback_key_types"))
+    fallback = answer.get(
+        "device_unused_fallback_key_types", answer.get("org.matrix.msc2732.device_unused_fallback_key_types")
+    )
     return KeyNews(
         to_device=_events(_mapping(answer.get("to_device")).get("events")),
         changed=_strings(lists.get("changed")),

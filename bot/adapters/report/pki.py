@@ -1,4 +1,4 @@
-"""The hospital's small PKI: an authority, a certificate for each signatory, one for the seal; the hospital operates the keys."""
+"""The small PKI that the hospital operates: an authority, a certificate for each signatory, one for the seal."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +14,9 @@ SEAL_UNIT = "Seal"
 # The authority outlives the record that a hospital must keep (30 years); keys that sign are renewed far more often.
 _AUTHORITY_YEARS, _SEAL_YEARS, _SIGNATORY_YEARS = 40, 10, 5
 _YEAR = timedelta(days=365.25)
+BEFORE_FIRST_USE = timedelta(days=30)
+"""How far an authority reaches back: a signatory gave his word hours or days before the keys were first needed."""
+
 _SKEW = timedelta(minutes=10)
 _LONGEST = 64
 """Upper bound of names in a subject (X.520, ub-common-name)."""
@@ -21,16 +24,16 @@ _LONGEST = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """A private key with its certificate and the authority's; to bytes and back as PEM, for whoever keeps it encrypted."""
+    """A private key, its certificate and the authority's; to bytes and back, for whoever keeps it encrypted."""
 
     key: ec.EllipticCurvePrivateKey = field(repr=False)
     certificate: x509.Certificate
     authority: x509.Certificate
 
-    @property
-    def ends_at(self) -> datetime:
-        """Return when the certificate ends; after that a new one is issued, and old signatures stay good."""
-        return self.certificate.not_valid_after_utc
+    def may_sign(self, subject: x509.Name, at: datetime) -> bool:
+        """Tell whether the certificate is for *subject* and valid at *at*; if not, a new one is issued."""
+        own = self.certificate
+        return own.subject == subject and own.not_valid_before_utc <= at < own.not_valid_after_utc
 
     def to_bytes(self) -> bytes:
         """Return key (PKCS #8, in clear) and certificates as PEM. The caller encrypts them at rest."""
@@ -86,23 +89,31 @@ def create_authority(hospital: str, *, at: datetime) -> Authority:
     return Authority(key=key, certificate=certificate)
 
 
+def signatory_subject(*, name: str, inami: str, hospital: str) -> x509.Name:
+    """Return the subject of a signatory's certificate: his name, his INAMI number as serial number, the hospital."""
+    return _name(organization=hospital, common=name, serial=inami)
+
+
+def seal_subject(hospital: str) -> x509.Name:
+    """Return the subject of the certificate of the hospital's seal."""
+    return _name(organization=hospital, common=hospital, unit=SEAL_UNIT)
+
+
 def issue_signatory(authority: Authority, *, name: str, inami: str, hospital: str, at: datetime) -> Credential:
-    """Issue a signatory's certificate: subject is his name and his INAMI number as serial number; 5 years from *at*."""
-    subject = _name(organization=hospital, common=name, serial=inami)
-    return _issue(authority, subject, at, _SIGNATORY_YEARS)
+    """Issue a signatory's certificate with a new key; valid for 5 years from *at*."""
+    return _issue(authority, signatory_subject(name=name, inami=inami, hospital=hospital), at, _SIGNATORY_YEARS)
 
 
 def issue_seal(authority: Authority, *, hospital: str, at: datetime) -> Credential:
-    """Issue the certificate of the hospital's seal; 10 years from *at*."""
-    subject = _name(organization=hospital, common=hospital, unit=SEAL_UNIT)
-    return _issue(authority, subject, at, _SEAL_YEARS)
+    """Issue the certificate of the hospital's seal with a new key; valid for 10 years from *at*."""
+    return _issue(authority, seal_subject(hospital), at, _SEAL_YEARS)
 
 
 def _issue(authority: Authority, subject: x509.Name, at: datetime, years: int) -> Credential:
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = authority.certificate
     parent = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    # No extended key usage: NSS (pdfsig, Firefox) takes a list without e-mail protection for a refusal to sign documents.
+    # No extended key usage: NSS, which pdfsig uses, refuses a signer whose list lacks e-mail protection.
     certificate = (
         _builder(subject, issuer.subject, key.public_key(), at, years)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

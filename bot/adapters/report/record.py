@@ -1,14 +1,16 @@
-"""The machine-readable case inside the PDF: `case.json`, written from an opinion, and read back by a check."""
+"""The machine-readable file inside each PDF, `case.json` or `certificate.json`: written, and read back by a check."""
 
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from bot.domain.ids import CaseId
-from bot.domain.report import DocumentRef, OpinionReport, Participant
+from bot.domain.report import DocumentRef, ErasureCertificate, OpinionReport, Participant
 
-NAME = "case.json"
-FORMAT = "org.consilium.opinion"
+NAMES = ("case.json", "certificate.json")
+OPINION = "org.consilium.opinion"
+ERASURE = "org.consilium.erasure"
 _VERSION = 1
 
 Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
@@ -28,11 +30,11 @@ def _person(person: Participant) -> dict[str, Json]:
     }
 
 
-def written(report: OpinionReport) -> str:
+def opinion_json(report: OpinionReport) -> str:
     """Return the opinion as JSON in ASCII (any text fits), the same text for the same opinion."""
     statements = report.statements
     content: dict[str, Json] = {
-        "format": FORMAT,
+        "format": OPINION,
         "v": _VERSION,
         "case": report.case_id,
         "version": report.version,
@@ -88,41 +90,78 @@ def written(report: OpinionReport) -> str:
     return json.dumps(content, indent=1, sort_keys=True)
 
 
+def certificate_json(certificate: ErasureCertificate) -> str:
+    """Return the certificate as JSON in ASCII, the same text for the same certificate."""
+    content: dict[str, Json] = {
+        "format": ERASURE,
+        "v": _VERSION,
+        "case": certificate.case_id,
+        "hospital": certificate.hospital,
+        "erased_at": _time(certificate.erased_at),
+        "key_destroyed_at": _time(certificate.key_destroyed_at),
+        "rule": certificate.rule,
+        "erased": {
+            "rooms": certificate.rooms,
+            "events": certificate.events,
+            "media": certificate.media,
+            "files": certificate.files,
+        },
+        "not_reached": list(certificate.not_reached),
+        "audit_sha256": certificate.audit_hash,
+    }
+    return json.dumps(content, indent=1, sort_keys=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a check needs of the embedded case."""
+    """What a check needs of the embedded file."""
+
+    kind: str
+    """`opinion` or `erasure`."""
 
     case_id: CaseId
-    version: int
-    supersedes: str | None
-    signatories: tuple[str, ...]
+    version: int | None = None
+    supersedes: str | None = None
+    signatories: tuple[str, ...] = ()
     """INAMI numbers."""
 
-    documents: tuple[DocumentRef, ...]
+    documents: tuple[DocumentRef, ...] = ()
 
 
 def read(content: bytes) -> Record | None:
-    """Return what stands in a `case.json`, or None if it is none of ours."""
+    """Return what stands in the embedded file, or None if it is none of ours."""
     try:
         found = json.loads(content)
-        if found["format"] != FORMAT or found["v"] != _VERSION:
+        if found["v"] != _VERSION:
             return None
-        return Record(
-            case_id=CaseId(str(found["case"])),
-            version=int(found["version"]),
-            supersedes=None if found["supersedes"] is None else str(found["supersedes"]),
-            signatories=tuple(str(person["inami"]) for person in found["signatories"]),
-            documents=tuple(
-                DocumentRef(
-                    n=int(d["n"]),
-                    kind=str(d["kind"]),
-                    slot=None if d["slot"] is None else str(d["slot"]),
-                    received_at=datetime.fromisoformat(d["received_at"]),
-                    sha256=str(d["sha256"]),
-                    size=int(d["bytes"]),
-                )
-                for d in found["documents"]
-            ),
-        )
+        case_id = CaseId(str(found["case"]))
+        match found["format"]:
+            case str(kind) if kind == ERASURE:
+                return Record(kind="erasure", case_id=case_id)
+            case str(kind) if kind == OPINION:
+                return _read_opinion(found, case_id)
+            case _:
+                return None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _read_opinion(found: dict[str, Any], case_id: CaseId) -> Record:
+    return Record(
+        kind="opinion",
+        case_id=case_id,
+        version=int(found["version"]),
+        supersedes=None if found["supersedes"] is None else str(found["supersedes"]),
+        signatories=tuple(str(person["inami"]) for person in found["signatories"]),
+        documents=tuple(
+            DocumentRef(
+                n=int(d["n"]),
+                kind=str(d["kind"]),
+                slot=None if d["slot"] is None else str(d["slot"]),
+                received_at=datetime.fromisoformat(d["received_at"]),
+                sha256=str(d["sha256"]),
+                size=int(d["bytes"]),
+            )
+            for d in found["documents"]
+        ),
+    )

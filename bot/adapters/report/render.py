@@ -39,14 +39,15 @@ def _fonts() -> typst.Fonts:
 def render_opinion(report: OpinionReport) -> bytes:
     """Return the unsigned PDF of an opinion, A4, with `case.json` attached (AFRelationship Data).
 
-    Blocks for 0.1 to 1 s of CPU: call it in a thread. Any text is possible; what the fonts lack becomes a box with its code.
+    Any text is possible: what the fonts lack becomes a box with its code. Takes up to 1 s of CPU: call it in a thread.
     """
-    return _typeset("opinion.typ", _opinion(report), report.answered_at, record.written(report))
+    return _typeset("opinion.typ", _opinion(report), report.answered_at, record.opinion_json(report))
 
 
 def render_certificate(certificate: ErasureCertificate) -> bytes:
-    """Return the unsigned PDF of an erasure certificate: no patient, no names. Blocks, as `render_opinion`."""
-    return _typeset("certificate.typ", _certificate(certificate), certificate.erased_at, "")
+    """Return the unsigned PDF of an erasure certificate, with `certificate.json` attached: no patient, no names."""
+    attached = record.certificate_json(certificate)
+    return _typeset("certificate.typ", _certificate(certificate), certificate.erased_at, attached)
 
 
 def _typeset(template: str, data: dict[str, Json], at: datetime, attached: str) -> bytes:
@@ -72,7 +73,8 @@ def first_page_png(pdf: bytes, width: int) -> bytes:
         finally:
             document.close()
     out = BytesIO()
-    picture.convert("RGB").resize((width, round(picture.height * width / picture.width))).save(out, "PNG", optimize=True)
+    size = (width, round(picture.height * width / picture.width))
+    picture.convert("RGB").resize(size).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
@@ -96,7 +98,11 @@ def _opinion(report: OpinionReport) -> dict[str, Json]:
         "reference": drawable(report.patient.reference),
         "birth_year": str(patient.birth_year),
         "sex": f"{patient.sex.value.upper()} ({w[patient.sex.value]})",
-        "running_patient": [drawable(patient.reference, limit=90), str(patient.birth_year), patient.sex.value.upper()],
+        "running_patient": [
+            drawable(patient.reference, longest=_CELL, limit=48),
+            str(patient.birth_year),
+            patient.sex.value.upper(),
+        ],
         "composition": _composition(report, w),
         **{
             part: drawable(getattr(report, part))
@@ -153,7 +159,7 @@ def _person(person: Participant, part: str, accepted: str) -> dict[str, Json]:
     return {
         "part": part,
         "name": drawable(person.name, longest=_CELL),
-        "inami": drawable(written_inami(person.inami), longest=_CELL),
+        "inami": drawable(written_inami(person.inami), longest=14),
         "function": drawable(person.function, longest=_CELL),
         "institution": drawable(person.institution or "", longest=_CELL),
         "accepted": accepted,
@@ -166,7 +172,7 @@ def _frame(case_id: str, hospital: str, language: Language, at: datetime, zone: 
         "language": language.value,
         "case": drawable(case_id, limit=40),
         "hospital": drawable(hospital),
-        "running_hospital": drawable(hospital, limit=70),
+        "running_hospital": drawable(hospital, longest=_CELL, limit=48),
         "at": written_time(at, language, zone),
     }
 

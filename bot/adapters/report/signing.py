@@ -33,7 +33,7 @@ def frozen_code(pdf: bytes) -> str:
 def sign(
     pdf: bytes, credential: Credential, *, field: str, at: datetime, timestamper: TimeStamper | None = None
 ) -> bytes:
-    """Return *pdf* with the signatory's approval signature (PAdES baseline B, ETSI EN 319 142-1) in an invisible *field*.
+    """Return *pdf* with an approval signature (PAdES baseline B-B, ETSI EN 319 142-1) in the invisible field *field*.
 
     *at* stands in the file as the time of signing; without a *timestamper* (RFC 3161) it is the server's word alone.
     A signature that is there already stays good. Blocks for some 50 ms, never call it on an event loop.
@@ -84,12 +84,13 @@ async def _append(pdf: bytes, signer: signers.PdfSigner, at: datetime) -> bytes:
     digest, output = to_sign.digest_tbs_document()
     done = await to_sign.perform_signature(digest.document_digest, PdfCMSSignedAttributes(signing_time=at))
     await done.post_signature_processing(output)
-    signed: bytes = output.getvalue()
+    output.seek(0)
+    signed: bytes = output.read()
     return signed
 
 
 def _signer(credential: Credential) -> signers.SimpleSigner:
-    known = SimpleCertificateStore()
+    known = SimpleCertificateStore()  # type: ignore[no-untyped-call]  # the library left it untyped
     known.register(_asn1(credential.authority))
     key = credential.key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -1,4 +1,4 @@
-"""Checks a signed opinion: every signature, everything that was added after it, the seal, and what it rests on."""
+"""Checks a signed opinion or certificate: every signature, all that was added after it, the seal, the file inside."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ for _name in ("pyhanko", "pyhanko_certvalidator"):
 
 
 def verify(pdf: bytes, roots: Sequence[bytes]) -> Verification:
-    """Check the signatures of *pdf* against the certificates of the authorities *roots* (DER or PEM). Never raises for a bad PDF.
+    """Check *pdf* against the certificates of the authorities *roots* (DER or PEM); a bad PDF is a result, no error.
 
     Appended revisions are compared object by object: a page that was drawn over after signing is refused, though the
     signed bytes are still there (viewers and `pdfsig` call such a signature valid). After the seal nothing may follow.
@@ -66,7 +66,7 @@ def _judged(checks: tuple[SignatureCheck, ...], seals: list[bool], found: record
         "changed": any(not check.unchanged for check in checks),
         "not_sealed": not sealed,
         "changed_after_seal": after_seal,
-        "signature_missing": bool(missing) or not signed_by,
+        "signature_missing": bool(missing) or not (signed_by or (found is not None and found.kind == "erasure")),
         "no_record": good and found is None,
     }
     told = tuple(code for code, is_so in problems.items() if is_so)
@@ -77,6 +77,7 @@ def _judged(checks: tuple[SignatureCheck, ...], seals: list[bool], found: record
         signatures=checks,
         unsigned=missing,
         problems=told,
+        kind=found.kind if found else None,
         case_id=found.case_id if found else None,
         version=found.version if found else None,
         supersedes=found.supersedes if found else None,
@@ -127,7 +128,7 @@ def _is_seal(certificate: x509.Certificate) -> bool:
 def _record(reader: PdfFileReader) -> record.Record | None:
     for attached in reader.root.get("/AF", ()):
         file = attached.get_object()
-        if file.get("/UF", file.get("/F")) == record.NAME:
+        if file.get("/UF", file.get("/F")) in record.NAMES:
             return record.read(file["/EF"]["/F"].data)
     return None
 

@@ -1,4 +1,4 @@
-"""The fixed words of opinion and certificate in four languages, and how dates, sizes and numbers are written in each."""
+"""The fixed words of opinion and certificate in four languages, and how dates and sizes are written in each."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -34,13 +34,23 @@ _ROWS: Mapping[str, tuple[str, str, str, str]] = {
     "answer": ("Réponse", "Antwoord", "Antwort", "Answer"),
     "source": ("Origine", "Herkomst", "Herkunft", "Source"),
     "not_given": ("non fourni", "niet meegedeeld", "nicht angegeben", "not provided"),
-    "documents": ("Documents à l’appui", "Documenten waarop het advies steunt", "Zugrunde liegende Dokumente", "Documents it rests on"),
+    "documents": (
+        "Documents à l’appui",
+        "Documenten waarop het advies steunt",
+        "Zugrunde liegende Dokumente",
+        "Documents it rests on",
+    ),
     "no_documents": ("Aucun document.", "Geen document.", "Kein Dokument.", "No document."),
     "number": ("N°", "Nr.", "Nr.", "No."),
     "document": ("Document", "Document", "Dokument", "Document"),
     "received": ("Reçu", "Ontvangen", "Eingegangen", "Received"),
     "size": ("Taille", "Grootte", "Größe", "Size"),
-    "missing": ("Demandé mais absent", "Gevraagd maar ontbrekend", "Angefordert, aber fehlend", "Asked for but missing"),
+    "missing": (
+        "Demandé mais absent",
+        "Gevraagd maar ontbrekend",
+        "Angefordert, aber fehlend",
+        "Asked for but missing",
+    ),
     "people": ("Intervenants", "Betrokkenen", "Beteiligte", "Who took part"),
     "name": ("Nom", "Naam", "Name", "Name"),
     "inami": ("INAMI", "RIZIV", "LIKIV", "INAMI"),
@@ -52,7 +62,12 @@ _ROWS: Mapping[str, tuple[str, str, str, str]] = {
     "asked": ("Dossier ouvert", "Dossier geopend", "Fall eröffnet", "Case opened"),
     "submitted": ("Demande soumise", "Aanvraag ingediend", "Anfrage eingereicht", "Question submitted"),
     "answered": ("Avis arrêté", "Advies vastgelegd", "Stellungnahme festgelegt", "Opinion frozen"),
-    "statements": ("Déclarations du demandeur", "Verklaringen van de aanvrager", "Erklärungen des Anfragenden", "Declared by the requester"),
+    "statements": (
+        "Déclarations du demandeur",
+        "Verklaringen van de aanvrager",
+        "Erklärungen des Anfragenden",
+        "Declared by the requester",
+    ),
     "agrees": (
         "Le patient est informé et d’accord.",
         "De patiënt is ingelicht en gaat akkoord.",
@@ -77,7 +92,12 @@ _ROWS: Mapping[str, tuple[str, str, str, str]] = {
         "In den letzten 24 Monaten vom Anfragenden gesehen: nein.",
         "Seen by the requester within the last 24 months: no.",
     ),
-    "no_emergency": ("Ce n’est pas une urgence.", "Het is geen spoedgeval.", "Es ist kein Notfall.", "It is not an emergency."),
+    "no_emergency": (
+        "Ce n’est pas une urgence.",
+        "Het is geen spoedgeval.",
+        "Es ist kein Notfall.",
+        "It is not an emergency.",
+    ),
     "emergency_unsaid": (
         "L’absence d’urgence n’a pas été déclarée.",
         "Niet verklaard dat het geen spoedgeval is.",
@@ -90,14 +110,29 @@ _ROWS: Mapping[str, tuple[str, str, str, str]] = {
     "signatures": ("Signatures", "Handtekeningen", "Unterschriften", "Signatures"),
     "signed_how": (
         "Signé sur le serveur de l’hôpital au moyen du code à usage unique du signataire ; l’hôpital gère les clés.",
-        "Ondertekend op de server van het ziekenhuis met de eenmalige code van de ondertekenaar; het ziekenhuis beheert de sleutels.",
-        "Auf dem Server des Krankenhauses mit dem Einmalcode des Unterzeichners signiert; das Krankenhaus verwaltet die Schlüssel.",
+        (
+            "Ondertekend op de server van het ziekenhuis met de eenmalige code van de ondertekenaar; "
+            "het ziekenhuis beheert de sleutels."
+        ),
+        (
+            "Auf dem Server des Krankenhauses mit dem Einmalcode des Unterzeichners signiert; "
+            "das Krankenhaus verwaltet die Schlüssel."
+        ),
         "Signed on the hospital’s server on the signatory’s one-time code; the hospital operates the keys.",
     ),
     "final_when": (
-        "Définitif seulement avec, dans ce fichier, la signature de chaque signataire et, en dernier, le sceau de l’hôpital.",
-        "Pas definitief zonder, in dit bestand, de handtekening van elke ondertekenaar en als laatste het zegel van het ziekenhuis.",
-        "Endgültig erst mit der Signatur jedes Unterzeichners in dieser Datei und zuletzt dem Siegel des Krankenhauses.",
+        (
+            "Définitif seulement avec, dans ce fichier, la signature de chaque signataire "
+            "et, en dernier, le sceau de l’hôpital."
+        ),
+        (
+            "Pas definitief zonder, in dit bestand, de handtekening van elke ondertekenaar "
+            "en als laatste het zegel van het ziekenhuis."
+        ),
+        (
+            "Endgültig erst mit der Signatur jedes Unterzeichners in dieser Datei "
+            "und zuletzt dem Siegel des Krankenhauses."
+        ),
         "Final only with the signature of every signatory in this file and, last, the hospital’s seal.",
     ),
     "signatory": ("Signataire", "Ondertekenaar", "Unterzeichner", "Signatory"),
@@ -107,7 +142,12 @@ _ROWS: Mapping[str, tuple[str, str, str, str]] = {
         "Ersetzt die vorige Stellungnahme mit dem SHA-256-Wert",
         "Supersedes the previous opinion, whose SHA-256 is",
     ),
-    "certificate": ("Certificat d’effacement", "Certificaat van wissing", "Löschbescheinigung", "Certificate of erasure"),
+    "certificate": (
+        "Certificat d’effacement",
+        "Certificaat van wissing",
+        "Löschbescheinigung",
+        "Certificate of erasure",
+    ),
     "certified": (
         "Les messages, fichiers et clés de ce dossier ont été effacés partout où le système peut les atteindre.",
         "De berichten, bestanden en sleutels van dit dossier zijn gewist overal waar het systeem ze kan bereiken.",
@@ -123,10 +163,20 @@ _ROWS: Mapping[str, tuple[str, str, str, str]] = {
     "files": ("Fichiers du coffre", "Bestanden in de kluis", "Dateien im Tresor", "Files in the vault"),
     "rooms": ("Salons", "Kamers", "Räume", "Rooms"),
     "count": ("Nombre", "Aantal", "Anzahl", "Count"),
-    "not_reached": ("Ce qui n’a pas pu être atteint", "Wat niet bereikt kon worden", "Was nicht erreicht wurde", "What could not be reached"),
+    "not_reached": (
+        "Ce qui n’a pas pu être atteint",
+        "Wat niet bereikt kon worden",
+        "Was nicht erreicht wurde",
+        "What could not be reached",
+    ),
     "nothing_left": ("Rien n’est resté.", "Er is niets gebleven.", "Nichts ist geblieben.", "Nothing stayed."),
-    "audit": ("Empreinte du journal d’audit", "Vingerafdruk van het auditlogboek", "Prüfsumme des Auditprotokolls", "Hash of the audit trail"),
-}  # fmt: skip
+    "audit": (
+        "Empreinte du journal d’audit",
+        "Vingerafdruk van het auditlogboek",
+        "Prüfsumme des Auditprotokolls",
+        "Hash of the audit trail",
+    ),
+}
 _ORDER = (Language.FR, Language.NL, Language.DE, Language.EN)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -140,14 +190,17 @@ def words(language: Language) -> dict[str, str]:
 def written_time(at: datetime, language: Language, zone: ZoneInfo) -> str:
     """Return a time as a reader in *zone* writes it, with the zone's short name; *at* is aware."""
     local = at.astimezone(zone)
+    return f"{_written_day(local, language)} {local.hour:02}:{local.minute:02} {local.tzname()}"
+
+
+def _written_day(day: datetime, language: Language) -> str:
     match language:
         case Language.EN:
-            day = f"{local.day} {_MONTHS[local.month - 1]} {local.year}"
+            return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
         case Language.DE:
-            day = f"{local.day:02}.{local.month:02}.{local.year}"
+            return f"{day.day:02}.{day.month:02}.{day.year}"
         case Language.FR | Language.NL:
-            day = f"{local.day:02}/{local.month:02}/{local.year}"
-    return f"{day} {local.hour:02}:{local.minute:02} {local.tzname()}"
+            return f"{day.day:02}/{day.month:02}/{day.year}"
 
 
 def written_size(size: int, language: Language) -> str:

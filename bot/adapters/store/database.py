@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import aiosqlite
 from sqlcipher3 import dbapi2 as sqlcipher
@@ -23,6 +23,14 @@ BUSY_SECONDS = 10.0
 """How long to wait for another process (an admin's command line) to finish its transaction."""
 
 _STATEMENTS_KEPT = 256
+
+_PRAGMAS = (
+    "foreign_keys = ON",
+    "secure_delete = ON",  # what is deleted is overwritten
+    "synchronous = FULL",  # a commit is on the disk when it returns
+    "temp_store = MEMORY",
+    "journal_mode = WAL",
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -120,7 +128,6 @@ class Database:
         Raises:
             StartRefused: `wrong_database_key`, `database_newer`, `database_failed`.
         """
-        _make_file(self._path)
         self._opened = await aiosqlite.Connection(self._connect, iter_chunk_size=64)
         try:
             await self._upgrade()
@@ -179,50 +186,51 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         """Open the file with its key; runs in the connection's own thread."""
-        connection: sqlite3.Connection = sqlcipher.connect(
-            str(self._path),
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=_STATEMENTS_KEPT,
-        )
+        connection: sqlite3.Connection | None = None
         try:
-            connection.execute("PRAGMA cipher_log_level = NONE")  # it would write to stderr beside the program's log
-            connection.execute(f"PRAGMA key = \"x'{self._key.hex()}'\"")
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            for pragma in (
-                "foreign_keys = ON",
-                "secure_delete = ON",
-                "synchronous = FULL",
-                "temp_store = MEMORY",
-                "journal_mode = WAL",
-            ):
-                connection.execute(f"PRAGMA {pragma}").fetchone()
-        except sqlcipher.Error as error:
-            connection.close()
+            _make_file(self._path)
+            connection = sqlcipher.connect(
+                str(self._path),
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=_STATEMENTS_KEPT,
+            )
+            self._prepare(connection)
+        except (sqlcipher.Error, OSError) as error:
+            if connection is not None:
+                connection.close()
             if _code(error) == sqlite3.SQLITE_NOTADB:
                 text = f"{self._path}: this is not its key, or the file is damaged"
                 raise StartRefused("wrong_database_key", text) from None
-            code = failure(error).code
-            raise StartRefused("database_failed", f"{self._path}: cannot be opened ({code})") from error
+            reason = error.strerror if isinstance(error, OSError) else failure(error).code
+            raise StartRefused("database_failed", f"{self._path}: cannot be opened ({reason})") from error
         return connection
 
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA cipher_log_level = NONE")  # it would write to stderr beside the program's log
+        connection.execute(f"PRAGMA key = \"x'{self._key.hex()}'\"")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}").fetchone()
+
     async def _upgrade(self) -> None:
-        if await self._version(await self.rows("PRAGMA user_version")) == len(self._upgrades):
+        if self._version(await self.rows("PRAGMA user_version")) == len(self._upgrades):
             return
         async with self.transaction() as transaction:
             # Asked again: another process may have done it meanwhile.
-            version = await self._version(await transaction.rows("PRAGMA user_version"))
-            for upgrade in self._upgrades[version:]:
+            for upgrade in self._upgrades[self._version(await transaction.rows("PRAGMA user_version")) :]:
                 for statement in upgrade:
                     await transaction.rows(statement)
             await transaction.rows(f"PRAGMA user_version = {len(self._upgrades)}")
 
-    async def _version(self, rows: list[Row]) -> int:
+    def _version(self, rows: list[Row]) -> int:
         version, known = int(rows[0][0]), len(self._upgrades)
         if version > known:
-            text = f"{self._path}: written by a newer version (schema {version}, this one knows {known}); install that one"
-            raise StartRefused("database_newer", text)
+            raise StartRefused(
+                "database_newer",
+                f"{self._path}: written by a newer version (schema {version}, known here: {known}); install that one",
+            )
         return version
 
     async def _empty_log(self, connection: aiosqlite.Connection) -> None:
@@ -266,7 +274,7 @@ def _code(error: Exception) -> int:
 
 async def _execute(connection: aiosqlite.Connection, sql: str, values: Sequence[object] = ()) -> list[Row]:
     try:
-        return list(await connection.execute_fetchall(sql, values))
+        return cast(list[Row], await connection.execute_fetchall(sql, values))
     except sqlcipher.Error as error:
         raise failure(error) from error
 

@@ -140,9 +140,7 @@ class LedgerTables(Tables):
         for event_id, room_id, case_id, body in rows:
             clear = unseal(self._vault, case_id, body, context=f"poll:{event_id}")
             if clear is not None:
-                readable.append(
-                    OpenPoll(event_id=event_id, room_id=room_id, case_id=case_id, poll=unpack_poll(clear))
-                )
+                readable.append(OpenPoll(event_id=event_id, room_id=room_id, case_id=case_id, poll=unpack_poll(clear)))
         return readable
 
 

@@ -18,7 +18,9 @@ PLANNED = "id, lane, case_id, sealed, planned_at, attempts, answers, body"
 """The columns of the outbox that `planned` reads."""
 
 AUDIT = "n, at, kind, by_user, case_id, facts, previous, digest"
-"""The columns of the audit that `audit_row` reads."""
+"""The columns of the audit, as `audit_row` reads them."""
+
+READ_VALUE = "SELECT value FROM small_values WHERE key = ?"
 
 
 class QueueTables(Tables):
@@ -76,7 +78,7 @@ class QueueTables(Tables):
         n, previous = (1, GENESIS) if last is None else (last[0] + 1, last[1])
         at = self._clock.now()
         await self._transaction.rows(
-            "INSERT INTO audit (n, at, kind, by_user, case_id, facts, previous, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO audit ({AUDIT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # constants
             n,
             at.isoformat(),
             event.kind,
@@ -88,16 +90,11 @@ class QueueTables(Tables):
         )
 
     async def value(self, key: str) -> str | None:
-        return await read_value(self._transaction, key)
+        row = await self._transaction.row(READ_VALUE, key)
+        return None if row is None else str(row[0])
 
     async def save_value(self, key: str, value: str) -> None:
         await write_value(self._transaction, key, value)
-
-
-async def read_value(transaction: Transaction, key: str) -> str | None:
-    """Return a small value."""
-    row = await transaction.row("SELECT value FROM small_values WHERE key = ?", key)
-    return None if row is None else str(row[0])
 
 
 async def write_value(transaction: Transaction, key: str, value: str) -> None:
@@ -105,9 +102,7 @@ async def write_value(transaction: Transaction, key: str, value: str) -> None:
     await transaction.rows("INSERT OR REPLACE INTO small_values (key, value) VALUES (?, ?)", key, value)
 
 
-async def take_in(
-    transaction: Transaction, vault: Vault, arrivals: Sequence[Arrival], *, arrived_at: datetime
-) -> None:
+async def take_in(transaction: Transaction, vault: Vault, arrivals: Sequence[Arrival], *, arrived_at: datetime) -> None:
     """Store arrivals in this order; what is known already, by id or by fingerprint, is dropped.
 
     What cannot be kept (no JSON; of a case whose key is gone) is entered as handled: nobody waits for it.
@@ -126,9 +121,7 @@ async def take_in(
 
 async def replace_waiting(transaction: Transaction, vault: Vault, arrival: Arrival) -> None:
     """Put the decrypted form in the place of an event that waits for its key; a replayed one is dropped."""
-    waiting = await transaction.row(
-        "SELECT 1 FROM inbox WHERE event_id = ? AND state = 'waiting'", arrival.event_id
-    )
+    waiting = await transaction.row("SELECT 1 FROM inbox WHERE event_id = ? AND state = 'waiting'", arrival.event_id)
     if waiting is None:
         return
     replayed = await transaction.row(
@@ -202,8 +195,7 @@ def _kept(vault: Vault, arrival: Arrival, case_id: CaseId | None) -> _Kept:
 
 async def _cases_of_rooms(transaction: Transaction, room_ids: set[RoomId]) -> Mapping[RoomId, CaseId]:
     rows = await transaction.rows(
-        "SELECT room_id, case_id FROM rooms WHERE case_id IS NOT NULL"
-        " AND room_id IN (SELECT value FROM json_each(?))",
+        "SELECT room_id, case_id FROM rooms WHERE case_id IS NOT NULL AND room_id IN (SELECT value FROM json_each(?))",
         json.dumps(sorted(room_ids)),
     )
     return dict(rows)

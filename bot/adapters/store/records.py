@@ -43,11 +43,11 @@ class Record(Generic[T]):
         """Return what `pack` was given."""
         return self.value(json.loads(packed))
 
-    def plain(self, value: T) -> Any:
+    def plain(self, value: T) -> object:
         """Return *value* as plain data."""
         return self._adapter.dump_python(value, mode="json")
 
-    def value(self, plain: Any) -> T:
+    def value(self, plain: object) -> T:
         """Return what `plain` was given."""
         return self._adapter.validate_python(plain)
 
@@ -148,7 +148,7 @@ def _answer_from(data: Mapping[str, Any]) -> tuple[str, forms.Answer]:
     )
 
 
-def _plain(value: forms.Value) -> Any:
+def _plain(value: forms.Value) -> object:
     """Return the value of an answer under the name of its type, where JSON has no such type."""
     if isinstance(value, Decimal):
         return {"decimal": str(value)}
@@ -161,7 +161,7 @@ def _plain(value: forms.Value) -> Any:
     return value
 
 
-def _value(plain: Any) -> forms.Value:
+def _value(plain: object) -> forms.Value:
     if isinstance(plain, list):
         return tuple(plain)
     if not isinstance(plain, dict):

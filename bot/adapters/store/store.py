@@ -9,9 +9,9 @@ from bot.adapters.store.database import Database, moment, stamp
 from bot.adapters.store.queue_tables import (
     AUDIT,
     PLANNED,
+    READ_VALUE,
     audit_row,
     planned,
-    read_value,
     replace_waiting,
     take_in,
     waiting,
@@ -24,9 +24,13 @@ from bot.services.ports import Arrival, Clock, Planned, Unit, Vault
 
 _SYNC_TOKEN = "sync token"  # noqa: S105  # the name of a value
 
+_AT_ONCE = 100
+"""How many effects are read at a time: many more than are carried out at once."""
+
 _READY = f"""
     SELECT {PLANNED} FROM outbox
-    WHERE seq IN (SELECT min(seq) FROM outbox GROUP BY lane) AND next_at <= ? ORDER BY seq
+    WHERE seq IN (SELECT min(seq) FROM outbox GROUP BY lane) AND next_at <= ?
+    ORDER BY seq LIMIT {_AT_ONCE}
 """  # noqa: S608  # constants
 _WAITING = "SELECT event_id, case_id, body FROM inbox WHERE body IS NOT NULL AND state = 'waiting'"
 
@@ -59,8 +63,8 @@ class SqlStore:
         return self._unit()
 
     async def sync_token(self) -> str | None:
-        async with self._database.transaction() as transaction:
-            return await read_value(transaction, _SYNC_TOKEN)
+        rows = await self._database.rows(READ_VALUE, _SYNC_TOKEN)
+        return str(rows[0][0]) if rows else None
 
     async def take(self, token: str, arrivals: Sequence[Arrival]) -> None:
         async with self._database.transaction() as transaction:
@@ -100,9 +104,7 @@ class SqlStore:
         return [audit_row(row) for row in rows]
 
     async def waiting_arrivals(self, before: datetime) -> Sequence[Arrival]:
-        rows = await self._database.rows(
-            f"{_WAITING} AND NOT asked AND arrived_at < ? ORDER BY seq", stamp(before)
-        )
+        rows = await self._database.rows(f"{_WAITING} AND NOT asked AND arrived_at < ? ORDER BY seq", stamp(before))
         return waiting(self._vault, rows)
 
     async def mark_asked(self, event_id: EventId) -> None:

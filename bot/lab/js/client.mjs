@@ -77,7 +77,7 @@ export class Client {
                 if (state === "ERROR" && data?.error?.errcode) reject(data.error);
             });
         });
-        await this.matrix.startClient({ initialSyncLimit: 50, pendingEventOrdering: "detached" });
+        await this.matrix.startClient({ initialSyncLimit: 100, pendingEventOrdering: "detached" });
         await synced;
         if (!cross_sign) return { recovery_key };
         if (!(await this.crypto.userHasCrossSigningKeys(this.user, true))) return { recovery_key: await this.makeIdentity() };

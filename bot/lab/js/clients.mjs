@@ -8,6 +8,11 @@ import { format } from "node:util";
 for (const level of ["log", "info", "debug", "trace"]) console[level] = () => {};
 for (const level of ["warn", "error"]) console[level] = (...said) => process.stderr.write(format(...said) + "\n");
 
+if (Number.parseInt(process.versions.node) < 22) {
+    console.error(`Node 22 or later is needed, this is ${process.version}`);
+    process.exit(1);
+}
+
 const { Client } = await import("./client.mjs");
 
 const clients = new Map();

@@ -1,0 +1,577 @@
+"""From an arrival to one step: guards, who speaks, command or answer, and a clear reply to every refusal."""
+
+import secrets
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from bot.chat.command import Command, Commands, Need, Words, only_a_code, read_words, suggestions
+from bot.domain.audit import AuditEvent
+from bot.domain.case import Case
+from bot.domain.effects import CaseRoom, Direct, JoinRoom, LeaveRoom, Place, Purpose, Remove, Say, ThisRoom
+from bot.domain.errors import Refusal
+from bot.domain.ids import CaseId, DeviceId, EventId, UserId
+from bot.domain.language import Language, folded
+from bot.domain.notice import At, Bullets, Notice, Rows, Value, Who, Word
+from bot.domain.people import Person, Standing
+from bot.domain.permissions import check_enrolled
+from bot.domain.steps import State, Step
+from bot.services.codes import Codes, RefusalWithTrace
+from bot.services.documents import file_source
+from bot.services.enrolment import Enrolment
+from bot.services.handover import Handover
+from bot.services.intake import Intake
+from bot.services.opinions import Opinions
+from bot.services.ports import (
+    Arrival,
+    ArrivalKind,
+    Clock,
+    Counters,
+    EventEntry,
+    Log,
+    Origin,
+    Pending,
+    RoomEntry,
+    Store,
+    Unit,
+)
+from bot.services.turn import Cases, Turn
+
+FILE_TYPES = frozenset({"m.file", "m.image", "m.video", "m.audio"})
+LATE = timedelta(minutes=10)
+LONGEST_TEXT = 40_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verbs:
+    """The services that plain words, taps and files go to."""
+
+    intake: Intake
+    enrolment: Enrolment
+    opinions: Opinions
+    handover: Handover
+    codes: Codes
+
+
+class Dispatch:
+    """Handles arrivals one after another, each in one transaction that also marks it as handled."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cases: Cases,
+        commands: Commands,
+        verbs: Verbs,
+        clock: Clock,
+        counters: Counters,
+        log: Log,
+        bot: UserId,
+        allowed_homeservers: Sequence[str],
+        default_language: Language,
+    ) -> None:
+        self._store = store
+        self._cases = cases
+        self._commands = commands
+        self._verbs = verbs
+        self._clock = clock
+        self._counters = counters
+        self._log = log
+        self._bot = bot
+        self._allowed = frozenset(allowed_homeservers)
+        self._default_language = default_language
+
+    async def work_off(self) -> int:
+        """Handle every arrival that waits, in the order they came; return how many there were."""
+        done = 0
+        while waiting := await self._store.next_arrivals(50):
+            for event_id in waiting:
+                await self.handle(event_id)
+                done += 1
+        return done
+
+    async def handle(self, event_id: EventId) -> None:
+        """Handle one arrival; whatever goes wrong, it is handled once and the person gets an answer."""
+        try:
+            async with self._store.unit() as unit:
+                arrival = await unit.claim(event_id)
+                if arrival is None:
+                    return
+                await self._guarded(unit, arrival)
+                await unit.handled(event_id)
+        except Exception as error:  # noqa: BLE001  # The boundary: a bug is logged with a number, and the number is shown.
+            await self._surprise(event_id, error)
+
+    async def _surprise(self, event_id: EventId, error: Exception) -> None:
+        number = secrets.token_hex(3).upper()
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "?"
+        self._log.error("handling_failed", number=number, error=type(error).__name__, where=where)
+        self._counters.count("handling_failed")
+        async with self._store.unit() as unit:
+            arrival = await unit.claim(event_id)
+            if arrival is None:
+                return
+            place = await self._place(unit, arrival)
+            if place is not None:
+                notice = Notice(
+                    text="internal_error",
+                    values={"number": number},
+                    kind="error",
+                    data={"code": "internal", "number": number},
+                )
+                await unit.plan(Say(place=place, notice=replace(notice, answers=arrival.event_id)))
+            await unit.audit(AuditEvent(kind="handling_failed", by=arrival.sender, facts={"number": number}))
+            await unit.handled(event_id)
+
+    async def _place(self, unit: Unit, arrival: Arrival) -> Place | None:
+        entry = await unit.room(arrival.room_id)
+        if entry is None:
+            return None
+        if entry.case_id is not None:
+            return CaseRoom(case_id=entry.case_id, purpose=Purpose(entry.purpose))
+        return Direct(user_id=entry.user_id) if entry.user_id == arrival.sender else None
+
+    # -- what kind of arrival ------------------------------------------------------------------------------------------
+
+    async def _guarded(self, unit: Unit, arrival: Arrival) -> None:
+        match arrival.kind:
+            case ArrivalKind.INVITE:
+                await self._invited(unit, arrival)
+            case ArrivalKind.MESSAGE | ArrivalKind.POLL_RESPONSE:
+                await self._spoken(unit, arrival)
+            case ArrivalKind.REDACTION:
+                await self._redacted(unit, arrival)
+            case ArrivalKind.MEMBER:
+                await self._member(unit, arrival)
+            case ArrivalKind.LEFT:
+                await unit.forget_room(arrival.room_id)
+            case _:
+                await self._note_event(unit, arrival)
+
+    async def _invited(self, unit: Unit, arrival: Arrival) -> None:
+        """Accept encrypted one-to-one chats from allowed homeservers; anybody else gets one helpful answer."""
+        place = ThisRoom(room_id=arrival.room_id)
+        server = arrival.sender.partition(":")[2]
+        if server not in self._allowed:
+            self._counters.count("invitation_refused")
+            await unit.plan(LeaveRoom(place=place))
+            return
+        if arrival.content.get("encrypted") and arrival.content.get("direct", True):
+            await unit.plan(JoinRoom(place=place, user_id=arrival.sender))
+            known = await unit.person(arrival.sender)
+            await unit.plan(Say(place=place, notice=_greeting(known)))
+            return
+        await unit.plan(LeaveRoom(place=place))
+        if await unit.value(f"greeted:{arrival.sender}") is None:
+            await unit.save_value(f"greeted:{arrival.sender}", "unencrypted")
+            await unit.plan(Say(place=Direct(user_id=arrival.sender), notice=_contact("room_not_encrypted")))
+
+    async def _member(self, unit: Unit, arrival: Arrival) -> None:
+        """Somebody came or went: whoever does not belong into a case is removed, and everybody is told."""
+        entry = await unit.room(arrival.room_id)
+        user, membership = UserId(str(arrival.content.get("user"))), arrival.content.get("membership")
+        if entry is None or user == self._bot:
+            return
+        if entry.user_id is not None and user == entry.user_id and membership in ("leave", "ban"):
+            await unit.forget_room(arrival.room_id)
+            count = int(await unit.value(f"direct_count:{user}") or 0)
+            await unit.save_value(f"direct_count:{user}", str(count + 1))
+            return
+        if entry.case_id is None:
+            return
+        case = await unit.case(entry.case_id)
+        if case is None:
+            return
+        belongs = user == case.requester or user in case.expert_ids
+        if membership in ("join", "invite") and not belongs:
+            self._counters.count("unexpected_member")
+            place = CaseRoom(case_id=case.id, purpose=Purpose(entry.purpose))
+            await unit.plan(Remove(place=place, user_id=user))
+            notice = Notice(
+                text="member_left_out",
+                values={"who": Who(user)},
+                kind="member_left_out",
+                data={"user": user, "reason": "unexpected"},
+            )
+            await self._cases.to_room(unit, case, notice)
+            await unit.audit(AuditEvent(kind="unexpected_member", by=user, case_id=case.id))
+        elif membership == "leave" and belongs and arrival.sender == user:
+            await unit.audit(AuditEvent(kind="left_room", by=user, case_id=case.id))
+            await self._cases.to_room(
+                unit, case, Notice(text="left_room", values={"who": Who(user)}, kind="left_room", data={"user": user})
+            )
+
+    async def _redacted(self, unit: Unit, arrival: Arrival) -> None:
+        entry = await unit.room(arrival.room_id)
+        target = arrival.content.get("redacts")
+        if entry is None or entry.case_id is None or not isinstance(target, str):
+            return
+        case, person = await unit.case(entry.case_id), await unit.person(arrival.sender)
+        if case is None or person is None:
+            return
+        document = next((d for d in case.documents if d.event_id == target), None)
+        if document is None or document.sent_by != arrival.sender:
+            return
+        turn = self._turn(unit, arrival, person, CaseRoom(case_id=case.id))
+        await self._verbs.intake.withdraw(turn, case, document)
+
+    async def _note_event(self, unit: Unit, arrival: Arrival) -> EventEntry | None:
+        """Enter what people write in a case's room into its ledger, so that expiry can redact it."""
+        entry = await unit.room(arrival.room_id)
+        if entry is None or entry.case_id is None:
+            return None
+        noted = EventEntry(event_id=arrival.event_id, room_id=arrival.room_id, own=False)
+        await unit.record_event(entry.case_id, noted)
+        return noted
+
+    # -- words, taps and files -----------------------------------------------------------------------------------------
+
+    async def _spoken(self, unit: Unit, arrival: Arrival) -> None:
+        entry = await unit.room(arrival.room_id)
+        place = await self._place(unit, arrival)
+        if entry is None or place is None or arrival.content.get("msgtype") == "m.notice":
+            return
+        await self._note_event(unit, arrival)
+        person = await unit.person(arrival.sender) or Person(
+            user_id=arrival.sender, name=arrival.sender, language=self._default_language, standing=Standing.REJECTED
+        )
+        if arrival.origin is None:
+            await self._say_contact(unit, arrival, place, "not_encrypted")
+            return
+        if not arrival.origin.cross_signed:
+            await self._say_contact(unit, arrival, place, "device_not_signed")
+            return
+        if person.pin_on_first_use and person.master_key is None:
+            person = replace(person, master_key=arrival.origin.master_key)
+            await unit.save_person(person)
+            await unit.audit(AuditEvent(kind="pinned", by=person.user_id))
+        turn = self._turn(unit, arrival, person, place)
+        try:
+            async with unit.savepoint():
+                await self._in_room(turn, arrival, arrival.origin, entry)
+        except RefusalWithTrace as refusal:
+            await refusal.trace(unit)
+            await self._refuse(turn, entry, refusal)
+        except Refusal as refusal:
+            await self._refuse(turn, entry, refusal)
+
+    def _turn(self, unit: Unit, arrival: Arrival, person: Person, place: Place) -> Turn:
+        device = arrival.origin.device_id if arrival.origin else None
+        return Turn(
+            unit=unit,
+            now=self._clock.now(),
+            by=person,
+            device=device or _NO_DEVICE,
+            event_id=arrival.event_id,
+            place=place,
+        )
+
+    async def _say_contact(self, unit: Unit, arrival: Arrival, place: Place, code: str) -> None:
+        """The one helpful answer to whoever cannot be believed yet; once a day at most for the same reason."""
+        today = self._clock.now().date().isoformat()
+        key = f"contact:{arrival.sender}:{code}"
+        if await unit.value(key) == today and not isinstance(place, Direct):
+            return
+        await unit.save_value(key, today)
+        await unit.audit(AuditEvent(kind="not_believed", by=arrival.sender, facts={"why": code}))
+        await unit.plan(Say(place=Direct(user_id=arrival.sender), notice=replace(_contact(code), answers=None)))
+
+    async def _in_room(self, turn: Turn, arrival: Arrival, origin: Origin, entry: RoomEntry) -> None:
+        case = await turn.unit.case(entry.case_id) if entry.case_id else None
+        changed = turn.by.master_key is not None and turn.by.master_key != origin.master_key
+        if arrival.edits is not None:
+            if case is not None and arrival.edit_is_inside and not changed and case.state is State.COLLECTING:
+                new = arrival.content.get("m.new_content")
+                words = new.get("body") if isinstance(new, Mapping) else None
+                if isinstance(words, str) and turn.by.user_id == case.requester:
+                    await self._verbs.intake.edited(turn, case, arrival.edits, words)
+            return
+        if arrival.kind is ArrivalKind.POLL_RESPONSE:
+            if not changed:
+                await self._tapped(turn, arrival, case)
+            return
+        if arrival.content.get("msgtype") in FILE_TYPES:
+            await self._file(turn, arrival, case, changed=changed)
+            return
+        text = _body(arrival)
+        if text.strip():
+            await self._text(turn, arrival, origin, case, text, changed=changed)
+
+    async def _file(self, turn: Turn, arrival: Arrival, case: Case | None, *, changed: bool) -> None:
+        if changed:
+            raise Refusal("identity_changed")
+        check_enrolled(turn.by)
+        if case is None:
+            raise Refusal("file_in_direct_chat")
+        await self._need(turn, Need.ANY_SESSION)
+        source, size, mime = file_source(dict(arrival.content))
+        await self._verbs.intake.document(turn, case, {**source, "size": size}, size, mime)
+
+    async def _tapped(self, turn: Turn, arrival: Arrival, case: Case | None) -> None:
+        relation = arrival.content.get("m.relates_to")
+        target = relation.get("event_id") if isinstance(relation, Mapping) else None
+        poll = await turn.unit.poll(EventId(target)) if isinstance(target, str) else None
+        if poll is None or poll.poll.asked != turn.by.user_id or poll.room_id != arrival.room_id:
+            return
+        chosen = _answers(arrival.content)
+        option = next((o for o in poll.poll.options if chosen and o.answer_id == chosen[0]), None)
+        if option is None:
+            return
+        await self._choice(turn, case, poll.case_id, poll.poll.field, option.value)
+
+    async def _choice(self, turn: Turn, case: Case | None, case_id: CaseId | None, field: str, value: str) -> None:
+        if field == "ring_heard":
+            await self._verbs.enrolment.ring_answered(turn, value == "heard")
+            return
+        check_enrolled(turn.by)
+        about = case or (await turn.unit.case(case_id) if case_id else None)
+        if about is None:
+            return
+        if field == "filed":
+            await self._verbs.handover.filed(turn, about, value)
+        elif field.startswith("survey_"):
+            await self._verbs.handover.survey_answered(turn, about, field, value)
+        else:
+            await self._need(turn, Need.ANY_SESSION)
+            await self._verbs.intake.tap(turn, about, field, value)
+
+    async def _text(
+        self, turn: Turn, arrival: Arrival, origin: Origin, case: Case | None, text: str, *, changed: bool
+    ) -> None:
+        if len(text) > LONGEST_TEXT:
+            raise Refusal("too_long", most=LONGEST_TEXT, length=len(text))
+        marked, words = self._commands.split(text)
+        found = self._commands.find(words)
+        if marked is None and case is not None and found is not None and not (found[0].bare and not found[1].strip()):
+            found = None
+        if found is not None and (marked or case is None or found[0].bare):
+            await self._run(turn, arrival, found[0], found[1], origin, case, changed=changed)
+            return
+        if marked:
+            raise Refusal("no_such_verb", nearest=suggestions(self._commands.nearest(words)))
+        if changed:
+            raise Refusal("identity_changed")
+        if case is None:
+            await self._plain_direct(turn, arrival, origin, text)
+        else:
+            await self._plain_case(turn, arrival, case, text)
+
+    async def _plain_direct(self, turn: Turn, arrival: Arrival, origin: Origin, text: str) -> None:
+        """In the direct chat: six digits, or the answer to the bot's open question; else what can be done."""
+        pending = await turn.unit.pending(turn.by.user_id)
+        code = only_a_code(text)
+        if code is not None and turn.by.standing in (Standing.ENROLLED, Standing.APPROVED):
+            verb = "confirm" if turn.by.standing is Standing.APPROVED else "unlock"
+            await self._run(turn, arrival, self._named(verb), code, origin, None, changed=False)
+            if pending is not None and pending.kind == "unlock":
+                await turn.unit.save_pending(turn.by.user_id, None)
+                await self._again(turn, arrival, origin, pending.line)
+            return
+        if pending is not None and pending.kind == "ring_heard":
+            heard = _yes_or_no(text)
+            if heard is not None:
+                await self._verbs.enrolment.ring_answered(turn, heard)
+                return
+        if pending is not None and pending.kind == "argument":
+            await turn.unit.save_pending(turn.by.user_id, None)
+            await self._again(turn, arrival, origin, f"{pending.line} {text}")
+            return
+        if turn.by.standing is Standing.REJECTED:
+            raise Refusal("not_registered")
+        raise Refusal("not_understood_direct", nearest=suggestions(self._commands.nearest(text)))
+
+    async def _again(self, turn: Turn, arrival: Arrival, origin: Origin, line: str) -> None:
+        """Go on with a command that had waited for a code or for an argument."""
+        found = self._commands.find(line)
+        if found is not None:
+            await self._run(turn, arrival, found[0], found[1], origin, None, changed=False)
+
+    def _named(self, verb: str) -> Command:
+        return next(c for c in self._commands.all if c.verb == verb)
+
+    async def _plain_case(self, turn: Turn, arrival: Arrival, case: Case, text: str) -> None:
+        """In a case room: an answer if the requester is asked something; everything else is conversation."""
+        if turn.by.user_id != case.requester:
+            return
+        if case.state is State.COLLECTING:
+            await self._need(turn, Need.ANY_SESSION)
+            await self._verbs.intake.answered(turn, case, text)
+        elif case.state is State.WAITING and arrival.replies_to is not None:
+            await self._need(turn, Need.ANY_SESSION)
+            await self._verbs.opinions.answer(turn, case, _without_quote(text))
+
+    async def _run(
+        self,
+        turn: Turn,
+        arrival: Arrival,
+        command: Command,
+        rest: str,
+        origin: Origin,
+        case: Case | None,
+        *,
+        changed: bool,
+    ) -> None:
+        if changed and command.verb not in ("help", "recover", "language"):
+            raise Refusal("identity_changed")
+        try:
+            await self._need(turn, command.need)
+        except Refusal as refusal:
+            if refusal.code == "session_needed" and case is None:
+                line = f"{command.verb} {rest}".strip()
+                raise _waiting(turn, refusal, Pending(kind="unlock", line=line, at=turn.now)) from refusal
+            raise
+        room_case = case.id if case else None
+        try:
+            words = read_words(command, rest, room_case=room_case, origin=origin, year=turn.now.year)
+        except Refusal as refusal:
+            if refusal.code == "argument_missing" and case is None:
+                line = f"{command.verb} {rest}".strip()
+                raise _waiting(turn, refusal, Pending(kind="argument", line=line, at=turn.now)) from refusal
+            raise
+        if case is not None and words.case_id is not None and words.case_id != case.id:
+            raise Refusal("other_case_here", case=case.id)
+        if turn.now - arrival.sent_at > LATE:
+            late = Notice(
+                text="late_command",
+                values={"at": At(arrival.sent_at)},
+                kind="late",
+                data={"at": arrival.sent_at.isoformat()},
+            )
+            await turn.reply(replace(late, case_id=case.id if case else None))
+        await self._command(turn, command, words)
+
+    async def _command(self, turn: Turn, command: Command, words: Words) -> None:
+        self._counters.count("command", verb=command.verb)
+        await command.run(turn, words)
+
+    async def _need(self, turn: Turn, need: Need) -> None:
+        """Raise the Refusal that says what is missing before a command may run."""
+        person = turn.by
+        if need is Need.NOTHING:
+            return
+        if need is Need.PINNED:
+            if person.standing is Standing.REJECTED:
+                raise Refusal("not_registered")
+            return
+        if person.standing is Standing.REJECTED:
+            raise Refusal("not_registered")
+        check_enrolled(person)
+        if need is Need.SESSION and await turn.unit.session(person.user_id, turn.device, turn.now) is None:
+            raise Refusal("session_needed")
+        if need is Need.ANY_SESSION and not await turn.unit.has_session(person.user_id, turn.now):
+            raise Refusal("session_needed")
+
+    # -- refusals ------------------------------------------------------------------------------------------------------
+
+    async def _refuse(self, turn: Turn, entry: RoomEntry, refusal: Refusal) -> None:
+        """Say why not, and what can be done instead; in a case room the words go there, never clinical ones elsewhere."""
+        self._counters.count("refused", code=refusal.code)
+        await turn.audit("refused", entry.case_id, code=refusal.code)
+        values: dict[str, Value] = {}
+        for key, value in refusal.values.items():
+            values[key] = _shown(key, value)
+        plain = {k: v for k, v in refusal.values.items() if isinstance(v, str | int) or v is None}
+        codes = refusal.values.get("codes")
+        notice = Notice(
+            text=f"refusal.{refusal.code}",
+            values=values,
+            kind="code_refused" if refusal.code.startswith("code_") else "error",
+            data={"code": refusal.code, **plain, **({"fields": codes} if isinstance(codes, list) else {})},
+            case_id=entry.case_id,
+            next=_next_after(refusal),
+        )
+        await turn.reply(notice)
+
+
+_NO_DEVICE = DeviceId("")
+
+
+def _waiting(turn: Turn, refusal: Refusal, pending: Pending) -> RefusalWithTrace:
+    """Return *refusal*, remembering what was asked so that the next message can complete it."""
+
+    async def trace(unit: Unit) -> None:
+        await unit.save_pending(turn.by.user_id, pending)
+
+    return RefusalWithTrace(refusal.code, trace, **refusal.values)
+
+
+def _shown(key: str, value: object) -> Value:
+    if isinstance(value, At | Who | Bullets | Rows | Word):
+        return value
+    if isinstance(value, State):
+        return Word(f"state_{value}")
+    if key == "possible" and isinstance(value, tuple):
+        return Bullets(tuple(Word(f"step_{step}") for step in value if step is not Step.ANSWER))
+    if isinstance(value, Step):
+        return Word(f"step_{value}")
+    if key == "argument":
+        return Word(f"argument_{value}")
+    if key in ("profession", "role") and value is not None:
+        return Word(f"{key}_{value}")
+    return value if isinstance(value, str | int | float) or value is None else str(value)
+
+
+def _next_after(refusal: Refusal) -> tuple[tuple[str, ...], ...]:
+    match refusal.code:
+        case "session_needed" | "code_wrong" | "code_used":
+            return (("unlock", "123456"),)
+        case "not_registered":
+            return (("register", "1-23456-78-901", "…"), ("help",))
+        case "standing_approved":
+            return (("confirm", "123456"),)
+        case "identity_changed":
+            return (("recover", "123456"),)
+        case "form_incomplete":
+            return (("form",), ("submit anyway",))
+        case "form_never_without":
+            return (("form",),)
+        case "no_such_verb" | "not_understood_direct":
+            return (("help",),)
+    return ()
+
+
+def _greeting(person: Person | None) -> Notice:
+    if person is not None and person.standing is Standing.ENROLLED:
+        return Notice(text="greeting_known", kind="help", next=(("unlock", "123456"), ("new",), ("help",)))
+    return Notice(
+        text="greeting", kind="help", data={"first": True}, next=(("register", "1-23456-78-901", "…"), ("help",))
+    )
+
+
+def _contact(code: str) -> Notice:
+    return Notice(text=f"contact_{code}", kind="first_contact", data={"code": code})
+
+
+def _body(arrival: Arrival) -> str:
+    body = arrival.content.get("body")
+    return _without_quote(body) if isinstance(body, str) else ""
+
+
+def _without_quote(text: str) -> str:
+    """Return a reply without the lines that some clients quote before it ("> …")."""
+    lines = text.split("\n")
+    if not lines[0].startswith("> <@"):
+        return text
+    while lines and lines[0].startswith(">"):
+        lines.pop(0)
+    return "\n".join(lines).lstrip("\n")
+
+
+def _answers(content: Mapping[str, Any]) -> list[str]:
+    """Return the answer ids of a poll response (MSC3381, both names)."""
+    for key in ("org.matrix.msc3381.poll.response", "m.poll.response"):
+        response = content.get(key)
+        if isinstance(response, Mapping) and isinstance(response.get("answers"), list):
+            return [a for a in response["answers"] if isinstance(a, str)]
+    selections = content.get("m.selections")
+    return [a for a in selections if isinstance(a, str)] if isinstance(selections, list) else []
+
+
+def _yes_or_no(text: str) -> bool | None:
+    word = folded(text).strip(" .!")
+    if word in ("oui", "ja", "yes", "o", "j", "y", "1"):
+        return True
+    return False if word in ("non", "nee", "neen", "nein", "no", "n", "2") else None

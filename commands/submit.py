@@ -1,0 +1,25 @@
+"""`!submit`: hand the question to the line."""
+
+from bot.chat.command import Arg, ArgKind, Command, Need, Words
+from bot.domain.language import Language
+from bot.domain.steps import Step
+from bot.services.intake import Intake
+from bot.services.turn import Cases, Turn
+
+
+def command(cases: Cases, intake: Intake) -> Command:
+    """Build the command around what it needs."""
+
+    async def run(turn: Turn, words: Words) -> None:
+        case = await cases.about(turn, words.case_id, Step.SUBMIT)
+        await intake.submit(turn, case, anyway=False)
+
+    return Command(
+        verb="submit",
+        names={Language.FR: ("soumettre", "envoyer"), Language.NL: ("indienen",), Language.DE: ("einreichen",)},
+        args=(Arg("case", ArgKind.CASE, required=False),),
+        group="requester",
+        need=Need.ANY_SESSION,
+        bare=True,
+        run=run,
+    )
