@@ -4,7 +4,6 @@ import difflib
 import ipaddress
 import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -26,13 +25,13 @@ from pydantic import (
 )
 
 from bot.domain.errors import ConfigError
+from bot.secret_files import fault_of_secret
 
 PLACEHOLDER = "CHANGE-ME"
 CREDENTIAL = "credential:"
 """`credential:NAME` is the file NAME in systemd's credentials folder."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_MOST_SECRET_BYTES = 65536
 
 
 class Process(StrEnum):
@@ -71,50 +70,12 @@ def _secret_of(process: Process) -> AfterValidator:
     def check(path: Path, info: ValidationInfo) -> Path:
         context: Mapping[str, Any] = info.context or {}
         if context.get("process") is process:
-            fault = _fault_of_secret(path)
+            fault = fault_of_secret(path)
             if fault:
                 raise ValueError(fault)
         return path
 
     return AfterValidator(check)
-
-
-def _fault_of_secret(path: Path) -> str | None:
-    try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            return "this is not a file"
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except FileNotFoundError:
-        return f"there is no file {path}"
-    except OSError as error:
-        return f"{path} cannot be read ({error.strerror})"
-    if readable_by_others(path):
-        return f"others may read {path}: chmod 600 it"
-    return f"{path} is empty" if empty else None
-
-
-def readable_by_others(path: Path) -> bool:
-    """Say whether anyone but the owner may read or write the file; systemd guards its own credentials."""
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if folder is not None and path.resolve().is_relative_to(Path(folder).resolve()):
-        return False
-    return bool(path.stat().st_mode & 0o077)
-
-
-def read_secret(path: Path) -> str:
-    """Return the first line of a secret's file.
-
-    Raises:
-        ConfigError: the file is missing, empty, or others may read it.
-    """
-    fault = _fault_of_secret(path)
-    if fault:
-        raise ConfigError(fault)
-    with path.open("rb") as file:
-        lines = file.read(_MOST_SECRET_BYTES).decode("utf-8", "replace").splitlines()
-    return lines[0].strip()
 
 
 def _homeserver_url(url: str) -> str:
@@ -135,18 +96,42 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _like(pattern: str, example: str) -> AfterValidator:
+    """Check the shape of a text, and show a right one instead of a pattern."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"write it like {example}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _some(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("give at least one")
+    return names
+
+
+def _earliest_first(warnings: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    if not warnings or list(warnings) != sorted(set(warnings), reverse=True):
+        raise ValueError("give at least one, the earliest (longest) first, none twice")
+    return warnings
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Warnings = Annotated[tuple[Duration, ...], AfterValidator(_earliest_first)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
 BotSecret = Annotated[Path, BeforeValidator(_path), _secret_of(Process.BOT)]
 EraserSecret = Annotated[Path, BeforeValidator(_path), _secret_of(Process.ERASER)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:_-]+$", max_length=255)]
+Host = Annotated[str, _like(r"[A-Za-z0-9.:_-]{1,255}", "mail.hospital.example")]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Url = Annotated[str, AfterValidator(_homeserver_url)]
-MatrixId = Annotated[str, StringConstraints(pattern=r"^@[a-z0-9._=/+-]+:[A-Za-z0-9.:\[\]-]+$", max_length=255)]
-ServerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]+$", max_length=230)]
-Address = Annotated[str, StringConstraints(pattern=r"^[!-?A-~]+@[A-Za-z0-9.-]+$", max_length=254)]
-LineName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+MatrixId = Annotated[str, _like(r"@[a-z0-9._=/+-]{1,200}:[A-Za-z0-9.:\[\]-]{1,200}", "@consilium:hospital.example")]
+ServerName = Annotated[str, _like(r"[A-Za-z0-9.:\[\]-]{1,230}", "hospital.example")]
+Address = Annotated[str, _like(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,189}", "consilium@hospital.example")]
+LineName = Annotated[str, _like(r"[a-z][a-z0-9_-]{0,39}", "rhythmology")]
 
 
 class _Section(BaseModel):
@@ -176,8 +161,8 @@ class Homeserver(_Section):
     user_id: MatrixId
     sign_in: SignIn
     room_version: Literal["11", "12"] | None = None
-    allowed_homeservers: tuple[ServerName, ...] = Field(
-        default_factory=lambda known: (_server_of(known.get("user_id", "")),), min_length=1
+    allowed_homeservers: Annotated[tuple[ServerName, ...], AfterValidator(_some)] = Field(
+        default_factory=lambda known: (_server_of(known["user_id"]),)
     )
 
     @property
@@ -239,7 +224,7 @@ class Http(_Section):
 class Lines(_Section):
     """Which lines are open; without a folder, those that come with the program."""
 
-    enabled: tuple[LineName, ...] = Field(min_length=1)
+    enabled: Annotated[tuple[LineName, ...], AfterValidator(_some)]
     folder: FilePath | None = None
 
 
@@ -268,14 +253,8 @@ class Expiry(_Section):
     """The end of a case."""
 
     grace: Duration = timedelta(hours=24)
-    warnings: tuple[Duration, ...] = (timedelta(hours=72), timedelta(hours=24))
+    warnings: Warnings = (timedelta(hours=72), timedelta(hours=24))
     unacknowledged: Unacknowledged = Unacknowledged()
-
-    @model_validator(mode="after")
-    def _earliest_first(self) -> Self:
-        if list(self.warnings) != sorted(set(self.warnings), reverse=True) or not self.warnings:
-            raise ValueError("warnings: at least one, the earliest (longest) first, none twice")
-        return self
 
 
 class Limits(_Section):
@@ -339,11 +318,15 @@ def load_config(path: Path, *, process: Process = Process.BOT) -> Config:
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: must be a mapping of sections, as in config.example.yaml")
     mistakes = {where: f"{where}: still the placeholder {PLACEHOLDER}; put your own" for where in _placeholders(raw)}
+    # A section whose keys are all left out is empty in YAML.
+    sections = {name: section for name, section in raw.items() if section is not None}
     config: Config | None = None
     try:
-        config = Config.model_validate(raw, context={"folder": path.absolute().parent, "process": process})
+        config = Config.model_validate(sections, context={"folder": path.absolute().parent, "process": process})
     except ValidationError as error:
         for line in error.errors(include_url=False, include_input=False, include_context=False):
+            if line["type"] == "default_factory_not_called":
+                continue  # the default rests on a key that has a line of its own
             where = ".".join(str(part) for part in line["loc"])
             mistakes.setdefault(where, _sentence(where, line["type"], line["msg"]))
     if mistakes or config is None:
@@ -388,7 +371,9 @@ def _sentence(where: str, kind: str, message: str) -> str:
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(where.rpartition(".")[2], _siblings(where), n=1)
         return f"{where}: no such key" + (f"; did you mean {near[0]}?" if near else "")
-    return f"{where}: {message.removeprefix('Value error, ')}"
+    if kind == "model_type":
+        return f"{where}: must be a section with keys of its own"
+    return f"{where}: {message.removeprefix('Value error, ').replace('Input should be', 'must be')}"
 
 
 def _siblings(where: str) -> list[str]:

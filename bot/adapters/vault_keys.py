@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from bot.config import readable_by_others
 from bot.domain.errors import ExternalError, StartRefused
 from bot.domain.ids import CaseId
+from bot.secret_files import readable_by_others
 
 KEY_BYTES = 32
 _LEAST_DISTINCT_BYTES = 16

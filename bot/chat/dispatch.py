@@ -41,6 +41,7 @@ from bot.services.turn import Cases, Turn
 
 FILE_TYPES = frozenset({"m.file", "m.image", "m.video", "m.audio"})
 LATE = timedelta(minutes=10)
+UNREADABLE = timedelta(seconds=60)
 LONGEST_TEXT = 40_000
 
 
@@ -108,7 +109,7 @@ class Dispatch:
         number = secrets.token_hex(3).upper()
         frames = traceback.extract_tb(error.__traceback__)
         where = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "?"
-        self._log.error("handling_failed", number=number, error=type(error).__name__, where=where)
+        self._log.error("handling_failed", reference=number, error=type(error).__name__, places=where)
         self._counters.count("handling_failed")
         async with self._store.unit() as unit:
             arrival = await unit.claim(event_id)
@@ -134,6 +135,16 @@ class Dispatch:
             return CaseRoom(case_id=entry.case_id, purpose=Purpose(entry.purpose))
         return Direct(user_id=entry.user_id) if entry.user_id == arrival.sender else None
 
+    async def ask_for_unreadable(self) -> None:
+        """Ask the senders of events whose key did not come to send them again, each once."""
+        for arrival in await self._store.waiting_arrivals(self._clock.now() - UNREADABLE):
+            async with self._store.unit() as unit:
+                place = await self._place(unit, arrival)
+                if place is not None and await unit.person(arrival.sender) is not None:
+                    notice = Notice(text="unreadable", values={"who": Who(arrival.sender)}, kind="unreadable")
+                    await unit.plan(Say(place=place, notice=replace(notice, answers=arrival.event_id)))
+            await self._store.mark_asked(arrival.event_id)
+
     # -- what kind of arrival ------------------------------------------------------------------------------------------
 
     async def _guarded(self, unit: Unit, arrival: Arrival) -> None:
@@ -156,7 +167,7 @@ class Dispatch:
         place = ThisRoom(room_id=arrival.room_id)
         server = arrival.sender.partition(":")[2]
         if server not in self._allowed:
-            self._counters.count("invitation_refused")
+            self._counters.count("invitations_refused")
             await unit.plan(LeaveRoom(place=place))
             return
         if arrival.content.get("encrypted") and arrival.content.get("direct", True):
@@ -187,7 +198,7 @@ class Dispatch:
             return
         belongs = user == case.requester or user in case.expert_ids
         if membership in ("join", "invite") and not belongs:
-            self._counters.count("unexpected_member")
+            self._counters.count("unexpected_members")
             place = CaseRoom(case_id=case.id, purpose=Purpose(entry.purpose))
             await unit.plan(Remove(place=place, user_id=user))
             notice = Notice(
@@ -444,7 +455,7 @@ class Dispatch:
         await self._command(turn, command, words)
 
     async def _command(self, turn: Turn, command: Command, words: Words) -> None:
-        self._counters.count("command", verb=command.verb)
+        self._counters.count("commands", verb=command.verb.replace(" ", "_"))
         await command.run(turn, words)
 
     async def _need(self, turn: Turn, need: Need) -> None:
@@ -468,7 +479,7 @@ class Dispatch:
 
     async def _refuse(self, turn: Turn, entry: RoomEntry, refusal: Refusal) -> None:
         """Say why not, and what can be done instead; in a case room the words go there, never clinical ones elsewhere."""
-        self._counters.count("refused", code=refusal.code)
+        self._counters.count("refusals", code=refusal.code)
         await turn.audit("refused", entry.case_id, code=refusal.code)
         values: dict[str, Value] = {}
         for key, value in refusal.values.items():

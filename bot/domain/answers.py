@@ -105,18 +105,18 @@ def _understand(form: Form, text: str, language: Language, expected: Prompt | No
             return Understood(problems=(code,), rest=text)
         read_short(reading, text, asked=asked)
     elif _takes_long(form, expected):
-        read_long(reading, text, asked=asked)
+        read_long(reading, text, asked=tuple(one for one in asked if one.is_long) or asked)
     else:
         read_short(reading, text, asked=asked)
     return Understood(values=reading.values, problems=tuple(reading.problems), rest="\n".join(reading.rest))
 
 
 def _takes_long(form: Form, prompt: Prompt | None) -> bool:
-    """Tell whether a prompt is answered by text as it stands: it asks for long texts alone, or for one text."""
+    """Tell whether a prompt is answered by text as it stands: it asks for long texts, or for one text alone."""
     if prompt is None or prompt.as_poll or prompt.id is PromptId.PATIENT:
         return False
     types = [form[field_id].type for field_id in prompt.fields]
-    return set(types) == {FieldType.LONGTEXT} or types == [FieldType.TEXT]
+    return prompt.id is PromptId.QUESTION or set(types) == {FieldType.LONGTEXT} or types == [FieldType.TEXT]
 
 
 def _field_of(prompt: Prompt) -> str:

@@ -19,6 +19,13 @@ class Role(StrEnum):
     AUDITOR = "auditor"
 
 
+FUNCTIONS = (
+    *("expert", "cardiologist", "rhythmologist", "interventional", "surgeon", "echo", "heart_failure"),
+    *("geriatrician", "dermatologist", "chair"),
+)
+"""What an expert can be on a line; the codes of `word.function_…` in the texts."""
+
+
 class Standing(StrEnum):
     """How far an enrolment is."""
 

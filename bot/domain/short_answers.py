@@ -90,8 +90,9 @@ class _Message:
         match = _NUMBERED.match(self._plain, at) or _NUMBER_THEN_WORD.match(self._plain, at)
         if match is None or len(self._asked) < 2 or not 1 <= int(match[1]) <= len(self._asked):
             return None
-        if named := self._reading.names.at(self._plain, match.end()):
-            return named
+        named = self._reading.names.at(self._plain, match.end())
+        if named is not None and (named.colon or named.field in self._asked):
+            return named  # "2. NYHA III": the name says more than the number
         one = self._asked[int(match[1]) - 1]
         if match.re is _NUMBER_THEN_WORD and one.type not in _CHOICES:
             return None

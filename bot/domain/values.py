@@ -97,8 +97,9 @@ def option_keys(options: tuple[Option, ...]) -> tuple[tuple[str, ...], ...]:
 
 def read_option(field_id: str | None, options: tuple[Option, ...], text: str, language: Language) -> str | Problem:
     """Return the code of the option that *text* names by number, letter, code, label or other name, or the problem."""
-    wanted = folded(text).strip(" .!\"'()[]:;")
-    named = [option for option in options if wanted in option.spoken]
+    written = folded(text)
+    wanted = written.strip(" .!\"'()[]:;")
+    named = [option for option in options if wanted in option.spoken or written in option.spoken]
     if len(named) > 1:
         named = [option for option in named if wanted == folded(option.label(language))]
         if len(named) != 1:

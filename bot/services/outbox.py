@@ -129,22 +129,20 @@ class Outbox:
             self.wake()
 
     async def _once(self, planned: Planned) -> None:
-        kind = type(planned.effect).__name__
+        kind = type(planned.effect).__name__.lower()
         try:
             await self._carry_out(planned)
         except Permanent as error:
             await self._give_up(planned, error.code)
         except ExternalError as error:
             await self._later(planned, error.retry_after)
-            self._counters.count("effect_retried", kind=kind)
+            self._counters.count("effects_failed", kind=kind, code=error.code)
         except Refusal as error:
             # The case is gone or went on: what was planned for it has no meaning any more.
             await self._give_up(planned, error.code)
         except Exception as error:  # noqa: BLE001  # A bug in one effect must not stop the others.
-            self._log.error(
-                "effect_failed", kind=kind, effect=planned.id, error=type(error).__name__, where=_where(error)
-            )
-            self._counters.count("effect_failed", kind=kind)
+            self._log.error("effect_failed", kind=kind, reference=planned.id, error=type(error).__name__, places=_where(error))
+            self._counters.count("effects_failed", kind=kind, code="internal")
             if planned.attempts + 1 >= MOST_TRIES_OF_A_SURPRISE:
                 await self._give_up(planned, "internal")
             else:
@@ -160,9 +158,9 @@ class Outbox:
             await unit.postpone(planned, self._clock.now() + min(wait, LONGEST_WAIT))
 
     async def _give_up(self, planned: Planned, code: str) -> None:
-        kind = type(planned.effect).__name__
-        self._log.warning("effect_given_up", kind=kind, effect=planned.id, code=code)
-        self._counters.count("effect_given_up", kind=kind)
+        kind = type(planned.effect).__name__.lower()
+        self._log.warning("effect_given_up", kind=kind, reference=planned.id, code=code)
+        self._counters.count("effects_given_up", kind=kind, code=code)
         async with self._store.unit() as unit:
             await unit.audit(
                 AuditEvent(kind="effect_given_up", by=None, case_id=planned.case_id, facts={"what": kind, "code": code})

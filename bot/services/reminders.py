@@ -6,12 +6,13 @@ from datetime import datetime
 from bot.domain.audit import AuditEvent
 from bot.domain.case import Case
 from bot.domain.deadlines import Due, dues, retention_ends
+from bot.domain.errors import ExternalError, Refusal
 from bot.domain.ids import CaseId, UserId
 from bot.domain.notice import At, Notice
 from bot.domain.steps import Actor, State, Step
 from bot.services.enrolment import take_back_shown_secrets
 from bot.services.expiry import AGAIN, Expiry
-from bot.services.ports import Clock, Store, Unit
+from bot.services.ports import Clock, Log, Store, Unit
 from bot.services.routing import Routing
 from bot.services.turn import Cases
 
@@ -21,7 +22,8 @@ BATCH = 100
 class Reminders:
     """Looks at every case whose time has come. A missed tick loses nothing, a repeated one repeats nothing."""
 
-    def __init__(self, *, cases: Cases, store: Store, routing: Routing, expiry: Expiry, clock: Clock) -> None:
+    def __init__(self, *, cases: Cases, store: Store, routing: Routing, expiry: Expiry, clock: Clock, log: Log) -> None:
+        self._log = log
         self._cases = cases
         self._store = store
         self._routing = routing
@@ -35,7 +37,11 @@ class Reminders:
             await take_back_shown_secrets(unit, now)
             waiting = await unit.due_cases(now, BATCH)
         for case_id in waiting:
-            await self._look_at(case_id, now)
+            try:
+                await self._look_at(case_id, now)
+            except (Refusal, ExternalError) as error:
+                # One case that cannot be looked at must not keep the others from their time.
+                self._log.error("sweep_of_case_failed", case=case_id, code=error.code)
         return len(waiting)
 
     async def _look_at(self, case_id: CaseId, now: datetime) -> None:

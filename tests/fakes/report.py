@@ -5,7 +5,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
+
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from bot.domain.ids import CaseId
 from bot.domain.language import Language
@@ -148,6 +152,16 @@ def a_certificate(**changes: Any) -> ErasureCertificate:
         "audit_hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     }
     return ErasureCertificate(**(fields | changes))
+
+
+def drawn_over(pdf: bytes) -> bytes:
+    """Append a revision that paints a box on page one: every signed byte stays, and the page shows something else."""
+    writer = IncrementalPdfFileWriter(BytesIO(pdf))
+    paint = generic.StreamObject(stream_data=b"0 0 0 rg 50 500 300 100 re f")
+    writer.add_stream_to_page(0, writer.add_object(paint))  # type: ignore[no-untyped-call]  # untyped in the library
+    out = BytesIO()
+    writer.write(out)  # type: ignore[no-untyped-call]
+    return out.getvalue()
 
 
 class PlainReports:

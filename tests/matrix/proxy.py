@@ -69,7 +69,9 @@ class Proxy:
         self, pattern: str, status: int, *, times: int = 1, body: bytes = b"{}", headers: dict[str, str] | None = None
     ) -> Fault:
         """Answer with *status* instead of asking the homeserver."""
-        return self._add(Fault(pattern=re.compile(pattern), times=times, status=status, body=body, headers=headers or {}))
+        return self._add(
+            Fault(pattern=re.compile(pattern), times=times, status=status, body=body, headers=headers or {})
+        )
 
     def hang(self, pattern: str, *, times: int = 1) -> Fault:
         """Hold requests back until `free` is set."""

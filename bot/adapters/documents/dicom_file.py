@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
+from pydicom.encaps import generate_fragments, generate_frames, parse_basic_offsets
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -114,6 +114,13 @@ class DicomFile:
             if count >= self.frames:
                 return
             yield frame
+
+    def raw_pieces(self) -> Iterator[bytes]:
+        """Yield the pieces of packed pixel data in their order, without regard to frames: a film's stream."""
+        if self.pixels is not None and self.encapsulated:
+            self.stream.seek(self.pixels.start)
+            parse_basic_offsets(self.stream)
+            yield from generate_fragments(self.stream)
 
     def _offsets(self) -> tuple[bytes, bytes] | None:
         starts, lengths = self.header.get("ExtendedOffsetTable"), self.header.get("ExtendedOffsetTableLengths")

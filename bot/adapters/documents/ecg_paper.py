@@ -26,7 +26,7 @@ _STRIP_SECONDS, _COLUMN_SECONDS = 10.0, 2.5
 _FINE = 3
 """The trace is drawn this many times larger and brought down, so that it has no steps."""
 
-_TRACE_MM = 0.34
+_TRACE_MM = 0.38
 _OFF_CENTRE = 1.0
 """Millivolts of constant offset from which on a lead is moved to the middle of its row, and the caption says so."""
 
@@ -187,10 +187,10 @@ def _name(pen: ImageDraw.ImageDraw, piece: Piece, top: float, *, divided: bool, 
 def _captions(pen: ImageDraw.ImageDraw, size: tuple[int, int], ecg: Ecg, values: str) -> None:
     """Write the machine's values above and scale, filters, and whatever was done to the drawing below."""
     parts = [f"{MM_PER_SECOND} mm/s", f"{MM_PER_MILLIVOLT} mm/mV"]
-    parts += [ecg.filters] if ecg.filters else []
+    parts.append(f"filter {ecg.filters or '?'}")
     shown = min(ecg.seconds, _STRIP_SECONDS)
     parts.append(f"0-{short(shown)} s / {short(ecg.seconds)} s" if ecg.seconds > shown + 0.1 else f"{short(shown)} s")
-    parts.append(f"{short(ecg.rate)} Hz")
+    parts.append(f"sampling {short(ecg.rate)} Hz")
     if any(lead.derived for lead in ecg.leads):
         parts.append("* = f(I, II)")
     if moved := off_centre(ecg):

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from bot.domain.documents import Preview, PreviewRole
 
 _TICKS = 90_000
-_BLACK, _NO_COLOUR = 0, 128
+_NO_COLOUR = 128
 _FULL_RANGE = frozenset({"yuvj420p", "yuvj422p", "yuvj444p", "yuvj440p", "gray"})
-_VIDEO_STREAM_SMPTE170M = 6
-"""ITU-T H.273 matrix coefficients of JPEG's and MPEG-2's luma and chroma (BT.601)."""
+_PLANAR = _FULL_RANGE | {"yuv420p", "yuv422p", "yuv444p", "yuv440p"}
+_MATRIX_BT601 = 6
+"""Matrix coefficients of ITU-T H.273 that JPEG and standard-definition video have: SMPTE 170M."""
 
 
 def fitted(width: int, height: int, side: int) -> tuple[int, int]:
@@ -24,60 +25,57 @@ def fitted(width: int, height: int, side: int) -> tuple[int, int]:
 
 
 class FilmWriter:
-    """Encodes frames as they come into an anonymous in-memory file."""
+    """Encodes frames as they come into an anonymous in-memory file; `close` it in any case."""
 
-    def __init__(self, *, width: int, height: int, side: int, rate: Fraction) -> None:
-        """Start a film of frames of *width* x *height*, made no longer than *side*; *rate* is the average a second."""
-        self._source = (width, height)
-        self.width, self.height = fitted(width, height, side)
-        self._odd = (self.width, self.height) != (width, height) and max(width, height) <= side
+    def __init__(self, *, size: tuple[int, int], side: int, rate: Fraction) -> None:
+        """Start a film of frames of *size* (width, height), made no longer than *side*, with *rate* a second."""
+        self.count = 0
+        self.size = size
+        self.width, self.height = fitted(*size, side)
+        self._odd = (self.width, self.height) != size and max(size) <= side
         self._memory = os.memfd_create("film", os.MFD_CLOEXEC)
-        self._container = av.open(
-            f"/proc/self/fd/{self._memory}", "w", format="mp4", options={"movflags": "+faststart"}
-        )
+        path = f"/proc/self/fd/{self._memory}"
+        self._container = av.open(path, "w", format="mp4", options={"movflags": "+faststart"})
         self._stream = self._container.add_stream("libx264", rate=rate.limit_denominator(1001))
         self._stream.width, self._stream.height, self._stream.pix_fmt = self.width, self.height, "yuv420p"
-        self._stream.options = {"preset": "veryfast", "crf": "21", "bf": "0"}
+        self._stream.options = {"preset": "veryfast", "crf": "21"}
         context = self._stream.codec_context
         context.time_base = Fraction(1, _TICKS)
         context.color_range = ColorRange.MPEG
-        context.colorspace = _VIDEO_STREAM_SMPTE170M
+        context.colorspace = _MATRIX_BT601
         context.color_primaries = ColorPrimaries.BT709
         context.color_trc = ColorTrc.BT709
         context.thread_count = 2
 
     def add(self, frame: av.VideoFrame, at: Fraction) -> None:
         """Add *frame*, shown from *at* milliseconds on; full-range pictures are brought to video range."""
-        if (frame.width, frame.height) != self._source:
+        if (frame.width, frame.height) != self.size:
             raise ValueError("frame size")
         if self._odd:
-            frame = av.VideoFrame.from_ndarray(to_rgb(frame)[: self.height, : self.width], format="rgb24")
-        full = is_full_range(frame)
+            frame = from_picture(to_rgb(frame)[: self.height, : self.width])
         ready = frame.reformat(
             width=self.width,
             height=self.height,
             format="yuv420p",
             src_colorspace=Colorspace.ITU601,
             dst_colorspace=Colorspace.ITU601,
-            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+            src_color_range=ColorRange.JPEG if is_full_range(frame) else ColorRange.MPEG,
             dst_color_range=ColorRange.MPEG,
-            interpolation="BICUBIC",
         )
         ready.pts = round(at * _TICKS / 1000)
         ready.time_base = Fraction(1, _TICKS)
         for packet in self._stream.encode(ready):
             self._container.mux(packet)
+        self.count += 1
 
-    def finish(self, duration: Fraction, role: PreviewRole) -> Preview:
-        """Close the film and return it; *duration* in milliseconds."""
+    def finish(self, duration: Fraction) -> Preview:
+        """Complete the film and return it; *duration* in milliseconds."""
         for packet in self._stream.encode(None):
             self._container.mux(packet)
         self._container.close()
-        size = os.fstat(self._memory).st_size
-        data = os.pread(self._memory, size, 0)
-        os.close(self._memory)
+        data = os.pread(self._memory, os.fstat(self._memory).st_size, 0)
         return Preview(
-            role=role,
+            role=PreviewRole.LOOP,
             mime="video/mp4",
             data=data,
             width=self.width,
@@ -85,37 +83,48 @@ class FilmWriter:
             duration_ms=round(duration),
         )
 
+    def close(self) -> None:
+        """Let go of the encoder and the memory."""
+        self._container.close()
+        os.close(self._memory)
+
 
 class JpegDecoder:
     """Decodes baseline JPEG frames straight to planes of brightness and colour, as a film needs them."""
 
     def __init__(self) -> None:
-        self._codec = av.CodecContext.create("mjpeg", "r")
+        self._codec = av.VideoCodecContext.create("mjpeg", "r")
 
     def decode(self, data: bytes) -> av.VideoFrame | None:
-        """Return the frame, or None if it is no picture in brightness and colour differences."""
+        """Return the frame, or None if it is no whole picture in brightness and colour differences."""
         try:
             frames = self._codec.decode(av.Packet(data))
         except av.FFmpegError:
             return None
-        if len(frames) != 1 or frames[0].format.name not in _FULL_RANGE:
+        if len(frames) != 1 or frames[0].format.name not in _FULL_RANGE or frames[0].is_corrupt:
             return None
         return frames[0]
-
-
-def blacken(frame: av.VideoFrame, keep: NDArray[np.bool_]) -> None:
-    """Make everything black that *keep* does not allow, in place, in a full-range planar or grey frame."""
-    frame.make_writable()
-    for number, plane in enumerate(frame.planes):
-        pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
-        down, across = -(-frame.height // plane.height), -(-frame.width // plane.width)
-        allowed = keep[::down, ::across][: plane.height, : plane.width]
-        pixels[~allowed] = _NO_COLOUR if number else _BLACK
 
 
 def is_full_range(frame: av.VideoFrame) -> bool:
     """Say whether black is 0 and white 255 in *frame*, rather than video's 16 and 235."""
     return frame.format.name in _FULL_RANGE or frame.format.is_rgb or frame.color_range == ColorRange.JPEG
+
+
+def planar(frame: av.VideoFrame) -> av.VideoFrame:
+    """Return *frame* with planes of eight bits, which `blacken` can work on."""
+    return frame if frame.format.name in _PLANAR else frame.reformat(format="yuv444p", dst_color_range=ColorRange.MPEG)
+
+
+def blacken(frame: av.VideoFrame, keep: NDArray[np.bool_]) -> None:
+    """Make everything black that *keep* (height, width) does not allow, in place, in a frame with planes."""
+    frame.make_writable()
+    black = 0 if is_full_range(frame) else 16
+    for number, plane in enumerate(frame.planes):
+        pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        down, across = -(-frame.height // plane.height), -(-frame.width // plane.width)
+        allowed = keep[::down, ::across][: plane.height, : plane.width]
+        pixels[~allowed] = _NO_COLOUR if number else black
 
 
 def to_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:

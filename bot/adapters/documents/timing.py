@@ -44,6 +44,11 @@ def timing(header: Dataset, frames: int) -> Timing:
     return _regular(step or Fraction(1000, _ASSUMED_RATE), frames, assumed=assumed)
 
 
+def at_rate(rate: Fraction, frames: int) -> Timing:
+    """Return the times of *frames* frames that follow one another evenly, *rate* a second."""
+    return _regular(1000 / rate, frames, assumed=False)
+
+
 def _regular(step: Fraction, frames: int, *, assumed: bool) -> Timing:
     return Timing(starts=tuple(step * n for n in range(frames)), duration=step * frames, assumed=assumed)
 

@@ -7,8 +7,6 @@ without limit, does not read `Retry-After`, and returns errors as values that a 
 import asyncio
 import json
 import re
-import sys
-import threading
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -20,9 +18,6 @@ from bot.domain.errors import ExternalError, Permanent
 
 LARGE_ANSWER = 1 << 20
 """Bytes from which an answer is parsed in a thread, so that the loop goes on."""
-
-DEEP_RECURSION = 50_000
-DEEP_STACK = 256 * 1024 * 1024
 
 CLIENT = "/_matrix/client/v3"
 
@@ -178,38 +173,10 @@ async def parse_answer(answer: bytes, *, ok: bool) -> dict[str, Any]:
             parsed = await asyncio.to_thread(json.loads, answer)
         else:
             parsed = json.loads(answer)
-    except RecursionError:
-        parsed = await asyncio.to_thread(_parse_deep, answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = None
     if isinstance(parsed, dict):
         return parsed
     if ok:
         raise ExternalError("bad_answer")
     return {}
-
-
-def _parse_deep(answer: bytes) -> object:
-    """Parse JSON that is nested more deeply than Python allows at this depth of calls.
-
-    A member can send a clear event that is nested so deeply that the server still takes it and the whole /sync answer
-    is then too deep for us: without this the same answer would come back for ever. Such events are dropped later.
-    """
-    result: list[object] = []
-
-    def parse() -> None:
-        try:
-            result.append(json.loads(answer))
-        except (ValueError, RecursionError):
-            result.append(None)
-
-    before, stack = sys.getrecursionlimit(), threading.stack_size(DEEP_STACK)
-    sys.setrecursionlimit(DEEP_RECURSION)
-    try:
-        worker = threading.Thread(target=parse, name="deep-json")
-        worker.start()
-        worker.join()
-    finally:
-        sys.setrecursionlimit(before)
-        threading.stack_size(stack)
-    return result[0]

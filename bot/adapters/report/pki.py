@@ -19,7 +19,7 @@ BEFORE_FIRST_USE = timedelta(days=30)
 
 _SKEW = timedelta(minutes=10)
 _LONGEST = 64
-"""Upper bound of names in a subject (X.520, ub-common-name)."""
+"""Upper bound of names in a subject (X.520, ub-common-name), counted in bytes to be safe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,10 +168,11 @@ def _name(*, organization: str, common: str, serial: str | None = None, unit: st
 
 
 def _short(text: str, longest: int = _LONGEST) -> str:
-    """Return a name as a subject can carry it: printable, in one line, at most *longest* characters, never empty."""
+    """Return a name as a subject can carry it: printable, in one line, not empty, at most *longest* bytes of UTF-8."""
     plain = "".join(c if c.isprintable() else " " for c in text)
     plain = " ".join(plain.split()) or "–"
-    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+    coded = plain.encode()
+    return plain if len(coded) <= longest else coded[: longest - 3].decode(errors="ignore") + "…"
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -96,7 +96,10 @@ def _signer(credential: Credential) -> signers.SimpleSigner:
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return signers.SimpleSigner(
-        signing_cert=_asn1(credential.certificate), signing_key=keys.PrivateKeyInfo.load(key), cert_registry=known
+        signing_cert=_asn1(credential.certificate),
+        signing_key=keys.PrivateKeyInfo.load(key),
+        cert_registry=known,
+        embed_roots=False,  # whoever checks has the authority from the hospital, not from the file
     )
 
 

@@ -128,7 +128,9 @@ class Database:
         Raises:
             StartRefused: `wrong_database_key`, `database_newer`, `database_failed`.
         """
-        self._opened = await aiosqlite.Connection(self._connect, iter_chunk_size=64)
+        # Not in aiosqlite's own thread: it does not wait for that thread when the opening fails.
+        ready = await to_end(asyncio.to_thread(self._connect))
+        self._opened = await aiosqlite.Connection(lambda: ready, iter_chunk_size=64)
         try:
             await self._upgrade()
         except BaseException as error:
@@ -185,7 +187,7 @@ class Database:
                 self._owner = None
 
     def _connect(self) -> sqlite3.Connection:
-        """Open the file with its key; runs in the connection's own thread."""
+        """Open the file with its key."""
         connection: sqlite3.Connection | None = None
         try:
             _make_file(self._path)

@@ -17,8 +17,10 @@ from bot.services.ports import Arrival, ArrivalKind, Planned, Vault
 PLANNED = "id, lane, case_id, sealed, planned_at, attempts, answers, body"
 """The columns of the outbox that `planned` reads."""
 
-AUDIT = "n, at, kind, by_user, case_id, facts, previous, digest"
-"""The columns of the audit, as `audit_row` reads them."""
+_AUDIT = "n, at, kind, by_user, case_id, facts, previous, digest"
+
+READ_AUDIT = f"SELECT {_AUDIT} FROM audit ORDER BY n"  # noqa: S608  # constants
+"""Gives what `audit_row` reads."""
 
 READ_VALUE = "SELECT value FROM small_values WHERE key = ?"
 
@@ -78,7 +80,7 @@ class QueueTables(Tables):
         n, previous = (1, GENESIS) if last is None else (last[0] + 1, last[1])
         at = self._clock.now()
         await self._transaction.rows(
-            f"INSERT INTO audit ({AUDIT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # constants
+            f"INSERT INTO audit ({_AUDIT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # constants
             n,
             at.isoformat(),
             event.kind,
@@ -88,6 +90,9 @@ class QueueTables(Tables):
             previous,
             digest(n, at, event, previous),
         )
+
+    async def audit_rows(self) -> Sequence[AuditRow]:
+        return [audit_row(row) for row in await self._transaction.rows(READ_AUDIT)]
 
     async def value(self, key: str) -> str | None:
         row = await self._transaction.row(READ_VALUE, key)
@@ -167,7 +172,7 @@ def planned(vault: Vault, row: Row) -> Planned | None:
 
 
 def audit_row(row: Row) -> AuditRow:
-    """Return a row (`AUDIT`) of the chain."""
+    """Return a row (of `READ_AUDIT`) of the chain."""
     n, at, kind, by, case_id, facts, previous, digest_ = row
     event = AuditEvent(
         kind=kind,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bot.adapters.store.database import Database, moment, stamp
 from bot.adapters.store.queue_tables import (
-    AUDIT,
     PLANNED,
+    READ_AUDIT,
     READ_VALUE,
     audit_row,
     planned,
@@ -100,8 +100,7 @@ class SqlStore:
         return moment(rows[0][0]) if rows else None
 
     async def audit_rows(self) -> Sequence[AuditRow]:
-        rows = await self._database.rows(f"SELECT {AUDIT} FROM audit ORDER BY n")  # noqa: S608  # constants
-        return [audit_row(row) for row in rows]
+        return [audit_row(row) for row in await self._database.rows(READ_AUDIT)]
 
     async def waiting_arrivals(self, before: datetime) -> Sequence[Arrival]:
         rows = await self._database.rows(f"{_WAITING} AND NOT asked AND arrived_at < ? ORDER BY seq", stamp(before))

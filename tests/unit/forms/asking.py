@@ -29,7 +29,9 @@ def prompt(form: Form, prompt_id: PromptId) -> Prompt:
     return next(one for one in plan(form) if one.id is prompt_id)
 
 
-def understood(form: Form, text: str, prompt_id: PromptId | None = None, language: Language = Language.FR) -> Understood:
+def understood(
+    form: Form, text: str, prompt_id: PromptId | None = None, language: Language = Language.FR
+) -> Understood:
     """What *text* says in answer to a prompt of the form."""
     expected = None if prompt_id is None else prompt(form, prompt_id)
     return understand(form, text, language=language, expected=expected, now=NOW)

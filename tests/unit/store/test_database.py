@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.store.database import Database, moment, stamp
+from bot.adapters.store.database import Database, Transaction, moment, stamp
 from bot.adapters.store.schema import UPGRADES
 from bot.domain.errors import ExternalError, StartRefused
 from tests.unit.store.samples import NOW
@@ -125,10 +125,14 @@ async def test_a_failed_upgrade_leaves_the_old_schema(tmp_path: Path, database: 
 
 async def test_a_transaction_that_raises_leaves_nothing(database: Database) -> None:
     """Everything or nothing."""
-    with pytest.raises(KeyError):
+
+    async def fail() -> None:
         async with database.transaction() as transaction:
             await transaction.rows(ADD, "a")
             raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
     assert await keys(database) == []
 
 
@@ -187,29 +191,40 @@ async def test_writers_wait_for_each_other(database: Database) -> None:
 
 async def test_a_savepoint_is_undone_alone(database: Database) -> None:
     """What was written before and after it stays; they stand in each other."""
+
+    async def fail(transaction: Transaction) -> None:
+        async with transaction.savepoint():
+            await transaction.rows(ADD, "c")
+            raise KeyError
+
+    async def repeat(transaction: Transaction) -> None:
+        async with transaction.savepoint():
+            await transaction.rows(ADD, "d")
+            await transaction.rows(ADD, "a")
+
     async with database.transaction() as transaction:
         await transaction.rows(ADD, "a")
         async with transaction.savepoint():
             await transaction.rows(ADD, "b")
             with pytest.raises(KeyError):
-                async with transaction.savepoint():
-                    await transaction.rows(ADD, "c")
-                    raise KeyError
+                await fail(transaction)
         with pytest.raises(ExternalError):
-            async with transaction.savepoint():
-                await transaction.rows(ADD, "d")
-                await transaction.rows(ADD, "a")
+            await repeat(transaction)
         await transaction.rows(ADD, "e")
     assert await keys(database) == ["a", "b", "e"]
 
 
 async def test_after_sqlite_gave_the_transaction_up_nothing_more_is_written(database: Database) -> None:
     """What a full disk does: SQLite rolls back by itself, and each later statement would stand alone."""
-    with pytest.raises(ExternalError) as refused:
+
+    async def write() -> None:
         async with database.transaction() as transaction:
             await transaction.rows(ADD, "a")
             await transaction.rows("ROLLBACK")
             await transaction.rows(ADD, "b")
+
+    with pytest.raises(ExternalError) as refused:
+        await write()
     assert refused.value.code == "transaction_lost"
     assert await keys(database) == []
 
