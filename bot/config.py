@@ -25,7 +25,9 @@ from pydantic import (
 )
 
 from bot.domain.errors import ConfigError
-from bot.secret_files import fault_of_secret
+from bot.secret_files import fault_of_secret, read_secret
+
+__all__ = ["Config", "Process", "load_config", "read_secret"]
 
 PLACEHOLDER = "CHANGE-ME"
 CREDENTIAL = "credential:"

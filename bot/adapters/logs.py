@@ -141,9 +141,9 @@ class _Bridge(logging.Handler):
     """Takes what libraries log: level, logger and place go on, the message does not."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger(record.name).log(
-            record.levelno, "library", places=[f"{record.module}:{record.lineno}"], exc_info=record.exc_info or None
-        )
+        log = structlog.get_logger(record.name)
+        write = log.error if record.levelno >= logging.ERROR else log.warning
+        write("library", places=[f"{record.module}:{record.lineno}"], exc_info=record.exc_info or None)
 
 
 def _add_logger(logger: object, _method: str, event: Event) -> Event:

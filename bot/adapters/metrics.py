@@ -9,31 +9,30 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "sync_batches": ("Batches of events taken from the homeserver", ()),
-    "events_taken": ("Events taken from the homeserver", ("kind",)),
-    "events_contained": ("Events that were put aside because they could not be handled", ("code",)),
-    "undecryptable": ("Events that arrived without their key", ()),
     "commands": ("Commands that were carried out", ("verb",)),
     "refusals": ("Commands that were refused", ("code",)),
-    "effects_done": ("Effects of the outbox that were carried out", ("kind",)),
+    "handling_failed": ("Messages that the program failed to handle", ()),
+    "invitations_refused": ("Invitations that the bot declined", ()),
+    "unexpected_members": ("People found in a case room whom the bot had not invited", ()),
     "effects_failed": ("Tries of the outbox that failed", ("kind", "code")),
-    "effects_given_up": ("Effects of the outbox that were given up", ("kind", "code")),
-    "handling_failed": ("Arrivals that a fault of the program kept from being handled", ()),
-    "unexpected_members": ("People who were in a case's room and did not belong there", ()),
-    "invitations_refused": ("Invitations from homeservers that are not allowed", ()),
-    "devices_left_out": ("Devices that did not get a key", ("reason",)),
-    "mails_sent": ("Mails handed to the hospital's server", ()),
-    "documents_taken": ("Documents taken into a case", ("kind",)),
-    "documents_refused": ("Documents that were refused", ("code",)),
-    "steps": ("Steps of cases", ("to",)),
-    "erasures": ("Cases erased", ("outcome",)),
+    "effects_given_up": ("Effects that the outbox gave up", ("kind", "code")),
     "sweeps": ("Sweeps over due times", ("outcome",)),
+    "matrix_contained": ("Events that were put aside because nobody will ever understand them", ("what",)),
+    "matrix_forged_sender": ("Events whose sender is not who encrypted them", ()),
+    "matrix_gap_refused": ("Gaps in a timeline that the homeserver did not fill", ()),
+    "matrix_key_claim_failed": ("One-time keys that the homeserver did not hand out", ()),
+    "matrix_key_withheld": ("Keys that a sender withheld from the bot", ()),
+    "matrix_other_device": ("Devices of the bot's account that are not the bot's", ()),
+    "matrix_share_failed": ("Keys that could not be handed to a device", ()),
+    "matrix_sync_failed": ("Syncs that failed", ("code",)),
+    "matrix_undecryptable": ("Events that arrived without their key", ()),
+    "matrix_unwedged": ("Olm sessions that were made anew", ()),
     "log_fields_dropped": ("Fields that the log refused", ()),
     "unknown": ("Counts under a name or label that is not in the list", ()),
 }
 """Name, what it counts, and its labels."""
 
-_LABEL_VALUE = re.compile(r"[a-z][a-z0-9_.]{0,39}")
+_LABEL_VALUE = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
 """A code of ours: no Matrix id, no case number, no text fits."""
 
 

@@ -49,7 +49,10 @@ _CaseKeys = dict[Purpose, bytearray]
 
 
 class FileVault:
-    """Keeps keys and files under one folder, which belongs to one process."""
+    """Keeps keys and files under one folder; an operator's command may have it open beside the running bot.
+
+    A key that another process erases stays in the memory of this one until it is closed: erase in the bot.
+    """
 
     def __init__(self, folder: Path, master_key: bytes) -> None:
         """Open the vault, or make it in an empty folder; leftovers of a crash are removed.
@@ -68,8 +71,11 @@ class FileVault:
         self._keys = KeyDatabase(database, master_key)
         self._cache: dict[CaseId, _CaseKeys] = {}
         self._lock = threading.RLock()
-        for leftover in self._files.glob(f"*/{_UNFINISHED}*"):
-            leftover.unlink()
+        self._presence = os.open(folder / "open", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if _is_alone(self._presence):
+            for leftover in self._files.glob(f"*/{_UNFINISHED}*"):
+                leftover.unlink()
+        fcntl.flock(self._presence, fcntl.LOCK_SH)
 
     def close(self) -> None:
         """Forget the keys and close the database."""
@@ -78,6 +84,7 @@ class FileVault:
                 for secret in self._cache.popitem()[1].values():
                     secret[:] = bytes(len(secret))
             self._keys.close()
+        os.close(self._presence)
 
     async def create_key(self, case_id: CaseId) -> None:
         """Make and durably save the case's key; having one already is no error."""
@@ -205,6 +212,15 @@ class FileVault:
         _check_name(case_id)
         _check_name(file_id)
         return self._files / case_id / file_id
+
+
+def _is_alone(presence: int) -> bool:
+    """Say whether no other process has the vault open: what is unfinished then belongs to nobody."""
+    try:
+        fcntl.flock(presence, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _bound(case_id: CaseId, context: str) -> bytes:

@@ -88,8 +88,9 @@ def _understand(form: Form, text: str, language: Language, expected: Prompt | No
             return Understood(rest=text)
         too_long = Problem(code=ProblemCode.TOO_LONG, params={"limit": LONGTEXT_LIMIT, "length": len(text)})
         return Understood(problems=(too_long,))
-    reading = Reading(form=form, names=FieldNames(form), language=language, now=now)
-    asked = () if expected is None else tuple(form[field_id] for field_id in expected.fields)
+    fields = () if expected is None else expected.fields
+    reading = Reading(form=form, names=FieldNames(form, fields), language=language, now=now)
+    asked = tuple(form[field_id] for field_id in fields)
     if expected is None or expected.id is PromptId.DOCUMENTS:
         read_short(reading, text, asked=())
     elif expected.id is PromptId.PATIENT:

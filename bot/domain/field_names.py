@@ -1,11 +1,11 @@
 """Finds the names of fields in a message: id, label in any language, or another name, as words of their own."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from bot.domain.forms import Field, Form
-from bot.domain.prompts import ANSWERED_BY_PROMPT_ALONE
+from bot.domain.prompts import ANSWERED_BY_PROMPT_ALONE, QUESTION
 
 # What may stand between a name and its value: a colon, a little word before a number, or a space.
 _COLON = re.compile(r" *[:=] *")
@@ -23,10 +23,11 @@ class NameHit:
 
 
 class FieldNames:
-    """The names of a form's fields, the longest first; fields that only their own prompt answers have none."""
+    """The names of a form's fields, the longest first; fields that only their own prompt answers need to be asked."""
 
-    def __init__(self, form: Form) -> None:
-        named = [one for one in form.fields if one.id not in ANSWERED_BY_PROMPT_ALONE and not one.is_slot]
+    def __init__(self, form: Form, asked: Collection[str] = ()) -> None:
+        hidden = ANSWERED_BY_PROMPT_ALONE - {QUESTION if QUESTION in asked else ""}
+        named = [one for one in form.fields if one.id not in hidden and not one.is_slot]
         self._fields = {name: one for one in named for name in one.spoken}
         longest_first = sorted(self._fields, key=lambda name: (-len(name), name))
         self._pattern = re.compile("(?:" + "|".join(re.escape(name) for name in longest_first) + r")(?![^\W\d_])")

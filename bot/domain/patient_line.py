@@ -17,6 +17,7 @@ from bot.domain.prompts import REFERENCE, SEX
 from bot.domain.values import EARLIEST_YEAR
 
 LONGEST_REFERENCE = 40
+_AROUND = ".()\"'!=:*"
 
 _SEX_WORDS = {
     **dict.fromkeys(
@@ -25,7 +26,7 @@ _SEX_WORDS = {
     **dict.fromkeys("m h homme masculin masculine man mannelijk mannlich mann male monsieur".split(), "m"),
     **dict.fromkeys("x d autre ander andere anders divers other".split(), "x"),
 }
-_NEXT_WORD = r"\b\.?\s*(?:(?:nr|no|n)\b\.?\s*)?(?:[:=#]\s*)?([^\s,;:=#]+)"
+_NEXT_WORD = r"\b\.?\s*(?:(?:nr|no|n|patiente?|pat|dossier)\b\.?\s*)*(?:[:=#]\s*)?([^\s,;:=#]+)"
 _REFERENCE = re.compile(rf"(?<!\w)r[eé]f(?:[eé]rence|erentie|erenz)?{_NEXT_WORD}", re.IGNORECASE)
 _DATE = re.compile(
     r"(?<![\w/.-])(?:[0-9]{1,2}[-/.][0-9]{1,2}[-/.](?:[0-9]{4}|[0-9]{2})|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2})(?![\w/-])"
@@ -35,7 +36,7 @@ _YEAR = re.compile(r"[0-9]{4}")
 # Words that say what comes next and carry nothing themselves.
 _FILLERS = frozenset(
     "ne nee le la en born birth year of geboren geb geboortejaar geboortedatum in am op dn annee date de naissance"
-    " patient patiente dossier pat nr no n id geburtsjahr geburtsdatum sexe sex geslacht geschlecht et und and".split()
+    " patient patiente dossier pat pt nr no n id geburtsjahr geburtsdatum sexe sex geslacht geschlecht et und".split()
 )
 
 
@@ -57,6 +58,8 @@ def read_patient_line(text: str, now: datetime, *, wanted: Collection[str]) -> P
     if niss := find_niss(text):
         return PatientLine(problems=(Problem(code=ProblemCode.NISS_FOUND, params={"count": len(niss)}),))
     line = " ".join(unicodedata.normalize("NFC", text).replace("\u00b0", " ").split())
+    if line.count("/") == 2 and " " not in line and not _DATE.search(line):
+        line = line.replace("/", ", ")  # "4711/1958/F"
     problems: list[Problem] = []
     reference, line = _taken_reference(line)
     plain = folded(line)
@@ -64,7 +67,7 @@ def read_patient_line(text: str, now: datetime, *, wanted: Collection[str]) -> P
     if _AGE.search(plain):
         problems.append(Problem(code=ProblemCode.YEAR_NOT_AGE, field=BIRTH_YEAR))
         plain = _AGE.sub(" ", plain)
-    words = [word.strip(".()\"'!=:") for word in re.split(r"[\s,;:]+", plain)]
+    words = [word.strip(_AROUND) for word in re.split(r"[\s,;:]+", plain)]
     words = [word for word in words if word and word not in _FILLERS]
     sexes = [_SEX_WORDS[word] for word in words if word in _SEX_WORDS]
     numbers = [word for word in words if _YEAR.fullmatch(word) and EARLIEST_YEAR <= int(word) <= now.year]
@@ -95,7 +98,7 @@ def _taken_reference(line: str) -> tuple[str | None, str]:
     match = _REFERENCE.search(line)
     if match is None:
         return None, line
-    return match[1].strip(".()\"'!"), f"{line[: match.start()]} , {line[match.end() :]}"
+    return match[1].strip(_AROUND), f"{line[: match.start()]} , {line[match.end() :]}"
 
 
 def _taken_dates(plain: str, now: datetime, problems: list[Problem]) -> tuple[list[int], str]:
@@ -139,4 +142,4 @@ def _keep_only(field_id: str, found: list[int] | list[str], values: dict[str, Va
 
 def _as_typed(text: str, word: str) -> str:
     """Return the word of *text* that folds to *word*: a reference keeps its capitals."""
-    return next((one for one in re.split(r"[\s,;:]+", text) if folded(one).strip(".()\"'!=:") == word), word)
+    return next((one.strip(_AROUND) for one in re.split(r"[\s,;:]+", text) if folded(one).strip(_AROUND) == word), word)

@@ -36,7 +36,7 @@ class ProblemCode(StrEnum):
     REFERENCE_LIKE_A_NAME = "reference_like_a_name"  # no digit in it
     REFERENCE_TOO_LONG = "reference_too_long"  # limit
     AMBIGUOUS_PATIENT = "ambiguous_patient"  # two things that could be the year, the sex or the reference
-    EXTRA_WORDS = "extra_words"  # words on the patient line that are none of the three
+    EXTRA_WORDS = "extra_words"  # words on the patient line, or after a number, that are none of it
     NEEDS_FILE = "needs_file"  # a document is asked, not a text
 
 

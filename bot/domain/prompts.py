@@ -6,21 +6,53 @@ from datetime import date
 from enum import StrEnum
 
 from bot.domain import prompt_labels
-from bot.domain.conditions import BIRTH_YEAR, Relation
-from bot.domain.forms import Answers, Field, FieldType, Form, Option, Requirement, is_filled, is_needed
+from bot.domain.conditions import Relation
+from bot.domain.core_fields import (
+    ANSWERED_BY_PROMPT_ALONE,
+    BIRTH_YEAR,
+    CONSENT_DATE,
+    CONSENT_REASON,
+    INFORMED,
+    NEVER_SKIPPED,
+    NOT_EMERGENCY,
+    OUTPUT,
+    QUESTION,
+    REFERENCE,
+    SEEN,
+    SEX,
+    URGENCY,
+)
+from bot.domain.forms import Answers, Field, FieldType, Form, Option, Requirement
 from bot.domain.language import Labels
+from bot.domain.missing import FormStatus, is_missing, status
 
-NOT_EMERGENCY = "not_emergency_ack"
-REFERENCE, SEX = "patient_ref", "patient_sex"
-INFORMED, CONSENT_DATE, SEEN, CONSENT_REASON = "patient_informed", "consent_date", "patient_seen_24m", "consent_reason"
-QUESTION = "question"
-OUTPUT, URGENCY = "requested_output", "urgency"
-
-NEVER_SKIPPED = frozenset({NOT_EMERGENCY, REFERENCE, BIRTH_YEAR, SEX, INFORMED, CONSENT_REASON, QUESTION})
-"""What `submit anyway` never goes without; the reason only when consent was not possible."""
-
-ANSWERED_BY_PROMPT_ALONE = frozenset({*NEVER_SKIPPED, CONSENT_DATE, SEEN}) - {QUESTION}
-"""Fields that a name inside some message does not answer: the declarations and the patient."""
+__all__ = [
+    "ANSWERED_BY_PROMPT_ALONE",
+    "BIRTH_YEAR",
+    "CONSENT_DATE",
+    "CONSENT_REASON",
+    "INFORMED",
+    "MOST_MESSAGES",
+    "MOST_POLL_OPTIONS",
+    "NEVER_SKIPPED",
+    "NOT_EMERGENCY",
+    "OUTPUT",
+    "QUESTION",
+    "REFERENCE",
+    "SEEN",
+    "SEX",
+    "URGENCY",
+    "FormStatus",
+    "Prompt",
+    "PromptId",
+    "after_reply",
+    "after_skip",
+    "most_messages",
+    "next_prompt",
+    "plan",
+    "prompt_for",
+    "status",
+]
 
 MOST_MESSAGES = 12
 """Own messages or taps from `new` to `submitted`, both included, files not counted."""
@@ -53,25 +85,6 @@ class Prompt:
     fields: tuple[str, ...]
     as_poll: bool = False
     options: tuple[Option, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FormStatus:
-    """What is still missing, as field ids in the order of the form; required holds the never skipped ones too."""
-
-    missing_required: tuple[str, ...]
-    missing_recommended: tuple[str, ...]
-    missing_never_skipped: tuple[str, ...]
-
-    @property
-    def may_submit(self) -> bool:
-        """True if nothing required is missing."""
-        return not self.missing_required
-
-    @property
-    def may_submit_anyway(self) -> bool:
-        """True if what no submission goes without is there."""
-        return not self.missing_never_skipped
 
 
 def plan(form: Form) -> list[Prompt]:
@@ -126,7 +139,7 @@ def next_prompt(
             return False  # asked in the closing list, with or after its document
         if one.id in skipped and one.id not in NEVER_SKIPPED:
             return False
-        if _is_missing(one, answers, documents, today):
+        if is_missing(one, answers, documents, today):
             return True
         slot = _file_of(form, one) if prompt.id is PromptId.CLOSING and one.id not in answers else None
         return slot is not None and is_open(slot, prompt)
@@ -160,17 +173,6 @@ def after_skip(prompt: Prompt, skipped: Collection[str]) -> frozenset[str]:
 def after_reply(prompt: Prompt, skipped: Collection[str]) -> frozenset[str]:
     """Return *skipped* after a prompt was answered: the closing list is asked once, all others until answered."""
     return frozenset(skipped) | ({prompt.id.value} if prompt.id is PromptId.CLOSING else frozenset())
-
-
-def status(form: Form, answers: Answers, documents: Collection[str], *, today: date) -> FormStatus:
-    """Return what is missing now; a conditional field counts as required while its condition holds."""
-    missing = [one for one in form.fields if _is_missing(one, answers, documents, today)]
-    recommended = [one for one in missing if one.requirement is Requirement.RECOMMENDED]
-    return FormStatus(
-        missing_required=tuple(one.id for one in missing if one not in recommended),
-        missing_recommended=tuple(one.id for one in recommended),
-        missing_never_skipped=tuple(one.id for one in missing if one.id in NEVER_SKIPPED),
-    )
 
 
 def most_messages(form: Form) -> int:
@@ -217,12 +219,6 @@ def _narrowed(form: Form, prompt: Prompt, fields: tuple[str, ...]) -> Prompt:
 
 def _missing_of(form: Form, prompt: Prompt, is_open: Callable[[Field, Prompt], bool]) -> tuple[str, ...]:
     return tuple(field_id for field_id in prompt.fields if is_open(form[field_id], prompt))
-
-
-def _is_missing(one: Field, answers: Answers, documents: Collection[str], today: date) -> bool:
-    if one.id == NOT_EMERGENCY:
-        return answers.value(one.id) is not True
-    return is_needed(one, answers, documents, today) and not is_filled(one, answers, documents)
 
 
 def _follows_file(one: Field) -> bool:

@@ -1,11 +1,14 @@
 """What the signed opinion and the erasure certificate say, and what a check of a signed PDF found. Values only."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from bot.domain.ids import CaseId
 from bot.domain.language import Language
+
+_HEART_TEAM = re.compile(r"[\s-]*heart[\s-]*team[\s-]*", re.IGNORECASE)
 
 
 class Sex(StrEnum):
@@ -51,6 +54,8 @@ class Answered:
     label: str
     value: str = field(repr=False)
     source: str
+    """`typed`, `tap`, `letter` or `machine`; another word is printed as it is."""
+
     missing: bool = False
 
 
@@ -134,6 +139,11 @@ class OpinionReport:
     timezone: str = "Europe/Brussels"
     heart_team_complete: bool = False
     """True only for a panel whose composition is complete: else the opinion is "of" its experts by name."""
+
+    @property
+    def service(self) -> str:
+        """Return the line as the opinion names it: its name says "Heart Team" only if the composition is complete."""
+        return self.line if self.heart_team_complete else " ".join(_HEART_TEAM.sub(" ", self.line).split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,11 @@ from bot.domain.problems import Problem, ProblemCode
 from bot.domain.reading import Reading
 from bot.domain.values import option_keys
 
-# A comma between two digits is a decimal comma.
-_SEPARATOR = re.compile(r" *(?:[;\n]|,(?!(?<=[0-9],)[0-9]))")
-_BEFORE_PART = re.compile(r"(?:[\s,;*\u2022]|-(?= ))*")
+# A comma between two digits is a decimal comma, a point inside a number is no end.
+_SEPARATOR = re.compile(r" *(?:[;\n]|,(?!(?<=[0-9],)[0-9])|\.(?= ))")
+_BEFORE_PART = re.compile(r"(?:[\s,;.*\u2022]|-(?= ))*")
 _NUMBERED = re.compile(r"([0-9]{1,2}) *(?:[:)=]|\.(?![0-9])) *")
+_INNER_NUMBER = re.compile(r"(?<= )[0-9]{1,2} ?[:)=]")
 _NUMBER_THEN_WORD = re.compile(r"([0-9]{1,2}) +(?=[a-z]{2})")
 _KEYS = re.compile(r"[0-9]{1,2} ?[a-z](?: +[0-9]{1,2} ?[a-z])*")
 _KEY = re.compile(r"([0-9]{1,2}) ?([a-z])")
@@ -110,13 +111,19 @@ class _Message:
             if not isinstance(value, Problem):
                 self._reading.keep(hit.field, value)
                 return end
-        for inner in islice(self._reading.names.within(self._plain, hit.value_start, nearest), _NEXT_NAMES):
-            value = self._reading.value_of(hit.field, self._typed(hit.value_start, inner.start))
+        for inner in islice(self._next_hits(hit.value_start, nearest), _NEXT_NAMES):
+            value = self._reading.value_of(hit.field, self._typed(hit.value_start, inner))
             if not isinstance(value, Problem):
                 self._reading.keep(hit.field, value)
-                return inner.start
+                return inner
         self._refuse_named(hit, at, nearest)
         return nearest
+
+    def _next_hits(self, start: int, end: int) -> Iterator[int]:
+        """Go through the places where another name or number of the list begins, without a separator before it."""
+        named = {hit.start for hit in islice(self._reading.names.within(self._plain, start, end), _NEXT_NAMES)}
+        numbered = {match.start() for match in islice(_INNER_NUMBER.finditer(self._plain, start, end), _NEXT_NAMES)}
+        yield from sorted(named | numbered)
 
     def _refuse_named(self, hit: NameHit, at: int, end: int) -> None:
         """Judge a name without a fitting value: an option of another field, talk if nothing was asked, or a problem."""
@@ -150,17 +157,18 @@ class _Message:
         for end in self._separators(hit.value_start):
             if not hit.field.is_long and self._plain[end : end + 1] == "\n":
                 return end
-            if self._begins_named(self._part_after(end), numbers=not hit.field.is_long):
+            strong = self._plain[end : end + 2].strip().startswith(";")
+            if self._begins_named(self._part_after(end), numbers=not hit.field.is_long, strong=strong):
                 return end
         return len(self._plain)
 
-    def _begins_named(self, at: int, *, numbers: bool) -> bool:
-        """Tell whether a named value begins at a place: with a colon, or with a value that fits its field."""
+    def _begins_named(self, at: int, *, numbers: bool, strong: bool) -> bool:
+        """Tell whether a named value begins at a place: with a colon, with a fitting value, or after a semicolon."""
         following = self._hit(at) if numbers else self._reading.names.at(self._plain, at)
         if following is None:
             return False
         if following.colon or following.field.type in _TEXTS:
-            return following.colon
+            return following.colon or (strong and following.field in self._asked)
         typed = self._typed(following.value_start, self._end_of_part(following.value_start))
         return not isinstance(self._reading.value_of(following.field, typed), Problem)
 
@@ -207,7 +215,7 @@ class _Message:
 
     def _fits(self, typed: str) -> list[tuple[Field, Value]]:
         """Return the asked fields of choices that take *typed* by its words; bare numbers and letters do not."""
-        plain = folded(typed)
+        plain = folded(typed).strip(" .!")
         if negated := _NOT.match(plain):
             bools = [one for one in self._asked if one.type is FieldType.BOOL]
             named = [one for one in bools if plain[negated.end() :] in one.spoken]

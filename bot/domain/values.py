@@ -25,6 +25,7 @@ _UNFIT = {
 }
 
 _NUMBER = re.compile(r"([+-]?)(\d{1,3}(?: \d{3})+|\d+)(?:([.,])(\d+))?\s*(.*)", re.DOTALL)
+_SECOND_NUMBER = re.compile(r"(?:^| )[0-9]+(?:[.,][0-9]+)?(?: |%|$)")
 _LIKE_A_KEY = re.compile(r"[0-9]{1,2}[a-z]?")
 _YES_WORDS = frozenset({*(folded(w) for w in (*YES.labels.values(), *YES.names)), "present", "presente", "aanwezig"})
 _NO_WORDS = frozenset(
@@ -147,9 +148,7 @@ def _read_number(one: Field, text: str) -> int | Decimal | Problem:
         return Problem(code=ProblemCode.NOT_A_NUMBER, field=one.id)
     sign, whole, mark, decimals, unit = match.groups()
     if unit and not _is_unit(unit, one.unit):
-        if unit[:1] in "-.,/<>~" or unit[:1].isdigit() or one.unit is None:
-            return Problem(code=ProblemCode.NOT_A_NUMBER, field=one.id)
-        return Problem(code=ProblemCode.WRONG_UNIT, field=one.id, params={"unit": one.unit})
+        return _wrong_unit(one, unit)
     # In Belgium 1.250 and 1,250 are written for a thousand and more, and elsewhere for one and a quarter.
     could_be_thousands = len(decimals or "") == 3 and whole.lstrip("0") and (one.maximum is None or one.maximum >= 1000)
     if mark and (could_be_thousands or (one.type is FieldType.INT and len(decimals) == 3)):
@@ -163,6 +162,16 @@ def _read_number(one: Field, text: str) -> int | Decimal | Problem:
     if one.type is FieldType.INT:
         return int(number)
     return Decimal(f"{sign}{whole.replace(' ', '')}" + (f".{decimals}" if mark else ""))
+
+
+def _wrong_unit(one: Field, typed: str) -> Problem:
+    """Say what stands after the number: a second number, a remark after the right unit, or another unit."""
+    if one.unit is None or typed[:1] in "-.,/<>~+" or _SECOND_NUMBER.search(typed):
+        return Problem(code=ProblemCode.NOT_A_NUMBER, field=one.id)
+    first, _, remark = typed.partition(" ")
+    if remark and _is_unit(first, one.unit):
+        return Problem(code=ProblemCode.EXTRA_WORDS, field=one.id, params={"count": len(remark.split())})
+    return Problem(code=ProblemCode.WRONG_UNIT, field=one.id, params={"unit": one.unit})
 
 
 def _is_unit(typed: str, unit: str | None) -> bool:

@@ -77,11 +77,11 @@ def an_opinion(**changes: Any) -> OpinionReport:
             "L’ablation est-elle indiquée en première intention, ou faut-il d’abord tenter une nouvelle cardioversion ?"
         ),
         "answered": (
-            Answered(label="Symptômes (EHRA)", value="III", source="message"),
-            Answered(label="FEVG", value="45 %", source="message"),
-            Answered(label="Diamètre de l’oreillette gauche", value="47 mm", source="lettre"),
-            Answered(label="Anticoagulation", value="Apixaban 5 mg 2×/j depuis le 14/02/2025", source="message"),
-            Answered(label="CHA₂DS₂-VASc", value="3 (relevé par le demandeur)", source="message"),
+            Answered(label="Symptômes (EHRA)", value="III", source="typed"),
+            Answered(label="FEVG", value="45 %", source="typed"),
+            Answered(label="Diamètre de l’oreillette gauche", value="47 mm", source="letter"),
+            Answered(label="Anticoagulation", value="Apixaban 5 mg 2×/j depuis le 14/02/2025", source="typed"),
+            Answered(label="CHA₂DS₂-VASc", value="3 (relevé par le demandeur)", source="typed"),
             Answered(label="TSH", value="", source="", missing=True),
         ),
         "documents": (

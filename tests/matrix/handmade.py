@@ -32,6 +32,8 @@ class HandmadeClient:
         self._session: vodozemac.Session | None = None
         self._their: Mapping[str, str] = {}
         self._first_key = ""
+        self._since = ""
+        self._came: list[Mapping[str, Any]] = []
 
     @property
     def curve25519(self) -> str:
@@ -70,16 +72,20 @@ class HandmadeClient:
         return {**value, "signatures": {self.user_id: {f"ed25519:{self.device_id}": signature}}}
 
     async def to_device(self) -> list[Mapping[str, Any]]:
-        """Return the encrypted to-device messages that wait on the homeserver for this device."""
-        answer = await self.call("GET", "/sync?timeout=0")
-        return [entry for entry in answer.get("to_device", {}).get("events", []) if entry["type"] == "m.room.encrypted"]
+        """Return the encrypted to-device messages that came for this device so far."""
+        since = f"&since={self._since}" if self._since else ""
+        answer = await self.call("GET", f"/sync?timeout=1000{since}")
+        self._since = str(answer["next_batch"])
+        events = answer.get("to_device", {}).get("events", [])
+        self._came += [entry for entry in events if entry["type"] == "m.room.encrypted"]
+        return self._came
 
     async def wait_to_device(self, count: int) -> list[Mapping[str, Any]]:
         """Wait until at least *count* of them are there."""
         async with asyncio.timeout(WAIT_SECONDS):
-            while len(found := await self.to_device()) < count:
-                await asyncio.sleep(0.05)
-        return found
+            while len(await self.to_device()) < count:
+                pass
+        return self._came
 
     # -- Olm -------------------------------------------------------------------------------------------------------
 

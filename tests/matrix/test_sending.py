@@ -258,12 +258,12 @@ async def test_a_hung_key_claim_blocks_no_room(world: World) -> None:
         await bot.engine.drop_sessions(room)
         fresh = await doctor.new_device()
         await bot.engine.identity(UserId(doctor.user_id))
-        proxy.hang("POST .*/keys/claim")
+        fault = proxy.hang("POST .*/keys/claim", times=1000)
 
         sent = await bot.say(room, "not blocked", everyone(doctor))
 
         assert WithoutKey.SHARE_FAILED in [entry.reason for entry in sent.unreached]
-        await doctor.send(room, "wakes the loop")
+        fault.times = 0
         assert (await fresh.wait_event(sent.event_id)).body == "not blocked"
 
 
@@ -287,12 +287,12 @@ async def test_a_key_share_that_fails_for_good_is_reported_and_made_up_for(world
         bot = await world.bot(url=proxy.url)
         doctor = await world.person()
         room = await bot.direct_with(doctor)
-        proxy.answer("PUT .*/sendToDevice/", 500, times=3)
+        fault = proxy.answer("PUT .*/sendToDevice/", 500, times=1000)
 
         sent = await bot.say(room, "hello", everyone(doctor))
 
         assert [entry.reason for entry in sent.unreached] == [WithoutKey.SHARE_FAILED]
-        await doctor.send(room, "wakes the loop")
+        fault.times = 0
         assert (await doctor.wait_event(sent.event_id)).body == "hello"
 
 

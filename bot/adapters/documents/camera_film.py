@@ -19,8 +19,8 @@ from bot.domain.documents import (
     IdentityFound,
     NoteCode,
     PreviewRole,
-    Refused,
     RefusalCode,
+    Refused,
 )
 
 _STILL_SIDE = 1600
@@ -35,7 +35,7 @@ def examine_film(job: Job, content: Content) -> Examined:
     """
     job.source.seek(0)
     try:
-        with av.open(job.source, metadata_errors="replace") as container:
+        with av.open(job.source, "r", metadata_errors="replace") as container:
             return _examined(job, content, container)
     except (av.FFmpegError, ValueError, IndexError):
         return Examined(kind=DocumentKind.VIDEO, mime=content.value, notes=(NoteCode.UNREADABLE,))
@@ -56,9 +56,7 @@ def _examined(job: Job, content: Content, container: av.container.InputContainer
     for frame, at in _timed(container, rate):
         first = at if first is None else first
         begin = (at - first) * 1000
-        if writer is not None and (
-            writer.count >= job.limits.film_frames or begin >= job.limits.film_seconds * 1000
-        ):
+        if writer is not None and (writer.count >= job.limits.film_frames or begin >= job.limits.film_seconds * 1000):
             notes.append(NoteCode.LOOP_SHORTENED)
             break
         upright = _upright(frame)
@@ -94,8 +92,10 @@ def _timed(container: av.container.InputContainer, rate: Fraction) -> Iterator[t
     """Yield the frames with their times in seconds; damage ends the film early."""
     try:
         for n, frame in enumerate(container.decode(video=0)):
-            known = frame.pts is not None and frame.time_base is not None
-            yield frame, frame.pts * frame.time_base if known else n / rate
+            if frame.pts is None or frame.time_base is None:
+                yield frame, Fraction(n) / rate
+            else:
+                yield frame, Fraction(frame.pts) * frame.time_base
     except av.FFmpegError:
         return
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import numpy as np
-from pydicom.dataelem import DataElement
 from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels import get_encoder
+from pydicom.pixels.encoders.base import get_encoder
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
@@ -32,9 +32,7 @@ _OLDEST = 89
 _MOVED_DAYS = 3650
 _JPEGS = frozenset(map(str, (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)))
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OSError, EOFError, struct.error)
-_NO_COPY = frozenset(
-    {NoteCode.UNREADABLE, NoteCode.HEADER_MISMATCH, NoteCode.TRUNCATED, NoteCode.UNSUPPORTED_SYNTAX}
-)
+_NO_COPY = frozenset({NoteCode.UNREADABLE, NoteCode.HEADER_MISMATCH, NoteCode.TRUNCATED, NoteCode.UNSUPPORTED_SYNTAX})
 _PALETTE = "PaletteColorLookupTable"
 _METHODS = (
     ("113100", "Basic Application Confidentiality Profile"),

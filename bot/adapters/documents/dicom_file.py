@@ -7,20 +7,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
-from pydicom.dataset import Dataset
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_fragments, generate_frames, parse_basic_offsets
 from pydicom.filereader import read_dataset
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from bot.adapters.documents.content import HEAD_BYTES
 from bot.adapters.documents.job import Job
 from bot.adapters.documents.limits import MEBIBYTE, Limits
 from bot.adapters.documents.numbers import whole
-from bot.domain.documents import Refused, RefusalCode
+from bot.domain.documents import RefusalCode, Refused
 
 _PIXEL_GROUP = 0x7FE0
 _PIXEL_ELEMENTS = {0x0008: "FloatPixelData", 0x0009: "DoubleFloatPixelData", 0x0010: "PixelData"}
+_PIXEL_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"UN"})
 _UNDEFINED = 0xFFFFFFFF
+_DEEPEST = 6
+_ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
 
 class UnreadableError(Exception):
@@ -89,6 +99,24 @@ class DicomFile:
         bits = self.rows * self.columns * samples * self.bits
         return (bits + 7) // 8
 
+    @property
+    def is_cut(self) -> bool:
+        """True if the file ends before its pixels do."""
+        if self.pixels is None:
+            return False
+        if self.pixels.length is not None:
+            there = min(self.pixels.length, self.size - self.pixels.start)
+            return there < self.frame_bytes * self.frames
+        at = self.pixels.start
+        while True:
+            self.stream.seek(at)
+            head = self.stream.read(8)
+            if head[:4] == _SEQUENCE_END:
+                return False
+            at += 8 + int.from_bytes(head[4:], "little")
+            if head[:4] != _ITEM or at > self.size:
+                return True
+
     def check_size(self, limits: Limits) -> None:
         """Raise Refused(BOMB) if the header claims more than any machine makes."""
         if self.rows * self.columns > limits.frame_pixels or self.frames > limits.frames:
@@ -100,11 +128,11 @@ class DicomFile:
             return
         self.stream.seek(self.pixels.start)
         if not self.encapsulated:
-            for _ in range(self.frames):
+            for number in range(self.frames):
                 frame = self.stream.read(self.frame_bytes)
-                if len(frame) < self.frame_bytes:
-                    return
-                yield frame
+                if not frame or (number and len(frame) < self.frame_bytes):
+                    return  # of a cut loop, only whole frames; of a cut image, what is there, the rest black
+                yield frame.ljust(self.frame_bytes + self.frame_bytes % 2, b"\0")
             return
         endianness = "<" if self.syntax.is_little_endian else ">"
         packed = generate_frames(
@@ -164,7 +192,23 @@ def _open(job: Job) -> DicomFile:
     )
     if not len(header):
         raise UnreadableError
-    return DicomFile(header=header, stream=stream, size=size, syntax=syntax, pixels=_pixel_place(stream, syntax))
+    pixels = _pixel_place(stream, syntax)
+    if syntax == ExplicitVRBigEndian:
+        _turn_words(header, 0)
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian  # of the tables and curves in it, as they are now
+    return DicomFile(header=header, stream=stream, size=size, syntax=syntax, pixels=pixels)
+
+
+def _turn_words(dataset: Dataset, depth: int) -> None:
+    """Bring tables and curves of a big-endian header into the byte order that everything after expects, in place."""
+    for tag in list(dataset.keys()):
+        element = dataset[tag]
+        if element.VR == "OW" and isinstance(element.value, bytes) and len(element.value) % 2 == 0:
+            element.value = np.frombuffer(element.value, ">u2").astype("<u2").tobytes()
+        elif element.VR == "SQ" and depth < _DEEPEST:
+            for item in element.value or ():
+                _turn_words(item, depth + 1)
 
 
 def _meta(source: BinaryIO, head: bytes) -> tuple[int, UID]:
@@ -218,8 +262,8 @@ def _pixel_place(stream: BinaryIO, syntax: UID) -> PixelPlace | None:
     keyword = _PIXEL_ELEMENTS.get(int.from_bytes(tag[2:], order))
     if keyword is None:
         return None
-    vr = "OW"
-    if not (known and syntax.is_implicit_VR):
-        vr = stream.read(4)[:2].decode("ascii", errors="replace")
-    length = int.from_bytes(stream.read(4), order)
+    vr, following = "OW", stream.read(4)
+    if following[:2] in _PIXEL_VRS:  # by what stands there: some files announce one way and are written in the other
+        vr, following = following[:2].decode(), stream.read(4)
+    length = int.from_bytes(following, order)
     return PixelPlace(keyword=keyword, start=stream.tell(), length=None if length == _UNDEFINED else length, vr=vr)

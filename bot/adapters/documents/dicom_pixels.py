@@ -40,7 +40,7 @@ def examine_pixels(job: Job, file: DicomFile) -> Examined:
     modality = str(file.header.get("Modality") or "").strip().upper()
     plan = layout(file.header, file.rows, file.columns)
     notes, mask = _privacy(job, file, modality, plan)
-    moving = modality in _LOOPS and (file.frames > 1 or is_film(file.syntax)) or is_film(file.syntax)
+    moving = is_film(file.syntax) or (modality in _LOOPS and file.frames > 1)
     kind = _kind(modality, moving=moving)
     facts = _facts(file)
     try:
@@ -58,7 +58,8 @@ def examine_pixels(job: Job, file: DicomFile) -> Examined:
     except HeaderMismatchError:
         return Examined(kind=kind, mime=_MIME, facts=facts, notes=(NoteCode.HEADER_MISMATCH,))
     except UndecodableError:
-        return Examined(kind=kind, mime=_MIME, facts=facts, notes=(NoteCode.UNREADABLE,))
+        cut = (NoteCode.TRUNCATED,) if file.is_cut else ()
+        return Examined(kind=kind, mime=_MIME, facts=facts, notes=(NoteCode.UNREADABLE, *cut))
     if NoteCode.TIMING_ASSUMED not in loop.notes:
         facts[FactCode.LOOP_RATE] = f"{short(loop.rate)}/s"
         facts[FactCode.LOOP_DURATION] = f"{short(file.frames / loop.rate)} s"
@@ -113,7 +114,7 @@ def _stills(file: DicomFile, mask: Mask | None) -> tuple[tuple[Preview, ...], li
             raise
     if not pictures:
         raise UndecodableError
-    if len(pictures) < len(wanted):
+    if len(pictures) < len(wanted) or file.is_cut:
         notes.append(NoteCode.TRUNCATED)
     elif len(wanted) < file.frames:
         notes.append(NoteCode.PAGES_LEFT_OUT)

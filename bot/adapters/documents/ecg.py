@@ -16,7 +16,7 @@ _MIME = "application/dicom"
 def examine_ecg(job: Job, file: DicomFile) -> Examined:
     """Look into a DICOM waveform (PS3.3 A.34)."""
     values = machine_values(file.header)
-    ecg = read_ecg(file.header, little_endian=file.syntax.is_little_endian)
+    ecg = read_ecg(file.header)
     if ecg is None:
         return Examined(kind=DocumentKind.ECG, mime=_MIME, facts=values, notes=(NoteCode.UNREADABLE,))
     facts = dict(values)

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,9 +145,7 @@ def _pulse(pen: ImageDraw.ImageDraw, middle: float) -> None:
     pen.line([_fine(x, y) for x, y in corners], fill=255, width=_width(), joint="curve")
 
 
-def _trace(
-    pen: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw, ecg: Ecg, piece: Piece, middle: float
-) -> None:
+def _trace(pen: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw, ecg: Ecg, piece: Piece, middle: float) -> None:
     """Draw a piece of a lead; where samples may not be drawn, a grey band stands instead of a line."""
     first, last = round(piece.start * ecg.rate), round(piece.end * ecg.rate)
     samples = _centred(piece.lead)[first : last + 1]
@@ -167,7 +166,7 @@ def _runs(drawable: NDArray[np.bool_]) -> Iterator[tuple[int, int, bool]]:
     """Yield (first, one past the last, value) for each stretch of equal values."""
     edges = np.flatnonzero(np.diff(drawable)) + 1
     bounds = [0, *edges.tolist(), len(drawable)]
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         if begin < end:
             yield begin, end, bool(drawable[begin])
 
@@ -233,6 +232,4 @@ def _packed(paper: Image.Image) -> Preview:
     out = io.BytesIO()
     dpi = PIXELS_PER_MM * 25.4
     paper.quantize(64, dither=Image.Dither.NONE).save(out, "PNG", dpi=(dpi, dpi))
-    return Preview(
-        role=PreviewRole.ECG, mime="image/png", data=out.getvalue(), width=paper.width, height=paper.height
-    )
+    return Preview(role=PreviewRole.ECG, mime="image/png", data=out.getvalue(), width=paper.width, height=paper.height)

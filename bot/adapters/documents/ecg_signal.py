@@ -13,9 +13,30 @@ from bot.adapters.documents.numbers import decimal, short, whole
 Millivolts = NDArray[np.float32]
 
 STANDARD = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
-_CODED = {1: "I", 2: "II", 3: "V1", 4: "V2", 5: "V3", 6: "V4", 7: "V5", 8: "V6", 9: "V7", 10: "V2R", 11: "V3R"} | {
-    12: "V4R", 13: "V5R", 14: "V6R", 15: "V7R", 61: "III", 62: "aVR", 63: "aVL", 64: "aVF", 65: "-aVR", 66: "V8", 67: "V9"
-}  # fmt: skip
+_CODED = {
+    1: "I",
+    2: "II",
+    61: "III",
+    62: "aVR",
+    63: "aVL",
+    64: "aVF",
+    65: "-aVR",
+    3: "V1",
+    4: "V2",
+    5: "V3",
+    6: "V4",
+    7: "V5",
+    8: "V6",
+    9: "V7",
+    66: "V8",
+    67: "V9",
+    10: "V2R",
+    11: "V3R",
+    12: "V4R",
+    13: "V5R",
+    14: "V6R",
+    15: "V7R",
+}
 """Lead numbers of EN 1064 section 3; MDC codes (2:1, 2:61 …) end in the same numbers."""
 
 _NAMED = re.compile(r"\b(I{1,3}|aV[RLF]|V[1-9]R?|-aVR)\b", re.IGNORECASE)
@@ -72,14 +93,14 @@ class Ecg:
         return all(self.lead(name) is not None for name in STANDARD)
 
 
-def read_ecg(header: Dataset, *, little_endian: bool = True) -> Ecg | None:
+def read_ecg(header: Dataset) -> Ecg | None:
     """Return the first original rhythm group of a DICOM waveform (PS3.3 C.10.9), or None if nothing can be drawn.
 
     Groups of averaged beats are not rhythm and are passed over, unless there is nothing else.
     """
     groups = list(header.get("WaveformSequence") or ())
     for group in sorted(groups, key=_is_averaged):  # a stable order: the first rhythm group stays first
-        ecg = _read_group(group, little_endian=little_endian)
+        ecg = _read_group(group)
         if ecg is not None:
             return ecg
     return None
@@ -90,12 +111,12 @@ def _is_averaged(group: Dataset) -> bool:
     return group.get("WaveformOriginality") == "DERIVED" or "MEDIAN" in label or "AVERAGE" in label
 
 
-def _read_group(group: Dataset, *, little_endian: bool) -> Ecg | None:
+def _read_group(group: Dataset) -> Ecg | None:
     rate = decimal(group.get("SamplingFrequency"))
     channels = list(group.get("ChannelDefinitionSequence") or ())
     if rate is None or not 50 <= rate <= 40_000 or not channels:
         return None
-    counts = _counts(group, len(channels), little_endian=little_endian)
+    counts = _counts(group, len(channels))
     if counts is None or counts.shape[0] < rate / 2:
         return None
     empty = _padding(group)
@@ -124,7 +145,7 @@ def _read_group(group: Dataset, *, little_endian: bool) -> Ecg | None:
     )
 
 
-def _counts(group: Dataset, channels: int, *, little_endian: bool) -> NDArray[np.generic] | None:
+def _counts(group: Dataset, channels: int) -> NDArray[np.generic] | None:
     """Return the stored numbers as (samples, channels), as many as are there, or None if they are not plain numbers."""
     data = group.get("WaveformData")
     bits, meaning = whole(group.get("WaveformBitsAllocated")) or 0, str(group.get("WaveformSampleInterpretation") or "")
@@ -133,7 +154,7 @@ def _counts(group: Dataset, channels: int, *, little_endian: bool) -> NDArray[np
         return None
     claimed = whole(group.get("NumberOfWaveformSamples")) or 0
     samples = min(claimed, len(data) // (channels * bits // 8))
-    numbers = np.frombuffer(data, ("<" if little_endian else ">") + form, count=samples * channels)
+    numbers = np.frombuffer(data, f"<{form}", count=samples * channels)
     return numbers.reshape(samples, channels)
 
 
@@ -198,6 +219,10 @@ def _filters(channels: Sequence[Dataset]) -> str | None:
     return ", ".join(parts) or None
 
 
+def _half(millivolts: Millivolts) -> Millivolts:
+    return millivolts * np.float32(0.5)
+
+
 def _with_derived(leads: Sequence[Lead]) -> tuple[Lead, ...]:
     """Add the limb leads that follow from I and II (Einthoven, Goldberger) where the machine stored only those."""
     stored: Mapping[str, Lead] = {lead.name: lead for lead in leads}
@@ -206,9 +231,9 @@ def _with_derived(leads: Sequence[Lead]) -> tuple[Lead, ...]:
     one, two = stored["I"].millivolts, stored["II"].millivolts
     formulas: Mapping[str, Millivolts] = {
         "III": two - one,
-        "aVR": -(one + two) / 2,
-        "aVL": one - two / 2,
-        "aVF": two - one / 2,
+        "aVR": -_half(one + two),
+        "aVL": one - _half(two),
+        "aVF": two - _half(one),
     }
     missing = [Lead(name=n, millivolts=mv, derived=True) for n, mv in formulas.items() if n not in stored]
     return (*leads, *missing)

@@ -67,7 +67,9 @@ def machine_values(header: Dataset) -> dict[FactCode, str]:
 
 def statements(header: Dataset) -> str | None:
     """Return the machine's sentences, or None. Free text: only for those who may see identity."""
-    texts = [str(item.get("UnformattedTextValue") or "").strip() for item in header.get("WaveformAnnotationSequence") or ()]
+    texts = [
+        str(item.get("UnformattedTextValue") or "").strip() for item in header.get("WaveformAnnotationSequence") or ()
+    ]
     return "; ".join(text for text in texts if text)[:500] or None
 
 

@@ -2,7 +2,7 @@
 
 from bot.adapters.documents.content import FILMS, HEAD_BYTES, IMAGES, Content, recognise
 from bot.adapters.documents.job import Job
-from bot.domain.documents import DocumentKind, Examined, NoteCode, Refused, RefusalCode
+from bot.domain.documents import DocumentKind, Examined, NoteCode, RefusalCode, Refused
 
 
 def examine(job: Job) -> Examined:

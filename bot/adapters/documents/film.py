@@ -121,7 +121,7 @@ def blacken(frame: av.VideoFrame, keep: NDArray[np.bool_]) -> None:
     frame.make_writable()
     black = 0 if is_full_range(frame) else 16
     for number, plane in enumerate(frame.planes):
-        pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+        pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
         down, across = -(-frame.height // plane.height), -(-frame.width // plane.width)
         allowed = keep[::down, ::across][: plane.height, : plane.width]
         pixels[~allowed] = _NO_COLOUR if number else black

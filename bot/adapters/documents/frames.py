@@ -2,20 +2,20 @@
 
 import struct
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
-from pydicom.pixels import apply_color_lut
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
+    UID,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     MPEGTransferSyntaxes,
     RLELossless,
-    UID,
 )
 
 from bot.adapters.documents.dicom_file import DicomFile
@@ -52,7 +52,8 @@ def check_frame(file: DicomFile, frame: bytes) -> None:
     """Compare the size that a packed frame says of itself with the header's, before anything is decoded.
 
     Raises:
-        HeaderMismatchError: they differ, or the frame does not say.
+        HeaderMismatchError: they differ.
+        UndecodableError: the frame does not say.
     """
     syntax = str(file.syntax)
     if syntax in _JPEG_FAMILY:
@@ -61,6 +62,8 @@ def check_frame(file: DicomFile, frame: bytes) -> None:
         size = jpeg2000_size(frame)
     else:
         return
+    if size is None:
+        raise UndecodableError
     if size != (file.columns, file.rows):
         raise HeaderMismatchError
 
@@ -112,7 +115,7 @@ def _decoder(file: DicomFile) -> Callable[[bytes], NDArray[np.generic]]:
     if not decoder.is_available:
         raise UnsupportedSyntaxError
     pixels = file.pixels
-    options = {
+    options: dict[str, Any] = {
         "rows": file.rows,
         "columns": file.columns,
         "number_of_frames": 1,

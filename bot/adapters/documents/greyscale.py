@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 
 from bot.adapters.documents.numbers import decimal, short, whole
 
@@ -82,7 +82,7 @@ def _windowed(values: NDArray[np.generic], centre: float, width: float, *, exact
         share = (numbers - centre) / max(width, 1e-6) + 0.5
     else:
         share = (numbers - (centre - 0.5)) / (width - 1) + 0.5
-    return np.clip(share * 255, 0, 255).round().astype(np.uint8)
+    return _to_picture(share * 255)
 
 
 def _spread(values: NDArray[np.generic], stored: NDArray[np.generic], header: Dataset) -> Picture:
@@ -94,4 +94,9 @@ def _spread(values: NDArray[np.generic], stored: NDArray[np.generic], header: Da
     low, high = (float(edge) for edge in np.percentile(seen, (0.5, 99.5)))
     if high <= low:
         low, high = float(seen.min()), float(max(seen.max(), seen.min() + 1))
-    return np.clip((numbers - low) * (255 / (high - low)), 0, 255).round().astype(np.uint8)
+    return _to_picture((numbers - low) * (255 / (high - low)))
+
+
+def _to_picture(greys: NDArray[np.float32]) -> Picture:
+    picture: Picture = np.clip(greys, 0, 255).round().astype(np.uint8)
+    return picture

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from bot.adapters.documents.limits import Limits
-from bot.domain.documents import Refused, RefusalCode
+from bot.domain.documents import RefusalCode, Refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,8 @@
 import io
 import warnings
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from bot.adapters.documents.content import Content
 from bot.adapters.documents.job import Job
@@ -16,8 +17,8 @@ from bot.domain.documents import (
     FactCode,
     IdentityFound,
     NoteCode,
-    Refused,
     RefusalCode,
+    Refused,
 )
 
 _ORIENTATION = 0x0112
@@ -53,9 +54,10 @@ def examine_photo(job: Job, content: Content) -> Examined:
         image.load()
     except _BROKEN:
         notes.append(NoteCode.TRUNCATED)
-        image = _as_far_as_it_goes(data, content)
-        if image is None:
+        partial = _as_far_as_it_goes(data, content)
+        if partial is None:
             return Examined(kind=DocumentKind.IMAGE, mime=content.value, notes=(NoteCode.UNREADABLE,))
+        image = partial
     upright = ImageOps.exif_transpose(image)
     clean = _clean_copy(job, data, upright, content, turned=turned or NoteCode.TRUNCATED in notes)
     facts = {FactCode.IMAGE_SIZE: f"{upright.width} x {upright.height}"}
@@ -84,18 +86,14 @@ def _opened(data: bytes, content: Content) -> Image.Image:
 
 
 def _learn_heif() -> None:
-    """Teach Pillow the format of iPhones, where the library is installed."""
-    try:
-        from pillow_heif import register_heif_opener
-    except ImportError:
-        return
+    """Teach Pillow the format of iPhones; only then, for the library is large."""
+    from pillow_heif import register_heif_opener
+
     register_heif_opener(thumbnails=False)
 
 
 def _as_far_as_it_goes(data: bytes, content: Content) -> Image.Image | None:
     """Return a picture whose file ends too early, with what is missing left grey, or None."""
-    from PIL import ImageFile
-
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         image = _opened(data, content)
@@ -154,9 +152,9 @@ def _bare(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Return RGB or grey of eight bits; deep greys are spread over them, transparency lies on white."""
     if image.mode in ("I", "I;16", "I;16B", "F"):
-        low, high = image.convert("F").getextrema()
-        spread = 255 / max(1.0, float(high) - float(low))
-        return image.convert("F").point(lambda value: (value - float(low)) * spread).convert("L")
+        deep = np.asarray(image, dtype=np.float32)
+        low, high = float(deep.min()), float(deep.max())
+        return Image.fromarray(((deep - low) * (255 / max(1.0, high - low))).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layered = image.convert("RGBA")
         ground = Image.new("RGBA", layered.size, (255, 255, 255, 255))

@@ -46,9 +46,7 @@ def layout(header: Dataset, rows: int, columns: int) -> Layout:
     found: list[Region] = []
     outside = False
     for item in header.get("SequenceOfUltrasoundRegions") or ():
-        numbers = [
-            whole(item.get(f"RegionLocation{edge}")) for edge in ("MinX0", "MinY0", "MaxX1", "MaxY1")
-        ]
+        numbers = [whole(item.get(f"RegionLocation{edge}")) for edge in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
         kind = whole(item.get("RegionSpatialFormat"))
         if kind not in _PICTURE_FORMATS or None in numbers:
             continue

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 from bot.adapters.documents.dicom_file import DicomFile
 from bot.adapters.documents.identity import identity_of, mentions
@@ -29,7 +30,7 @@ _NAMED: Mapping[tuple[str, str], FactCode] = {
 }
 """Codes of PS3.16 CID 12202, 12222 and 12304 that forms ask for."""
 
-_UNITS = {"1": "", "{ratio}": "", "ml": "mL"}
+_UNITS = {"1": "", "{ratio}": "", "ml": "mL", "mm[Hg]": "mmHg"}
 
 
 def examine_report(job: Job, file: DicomFile) -> Examined:
@@ -39,7 +40,9 @@ def examine_report(job: Job, file: DicomFile) -> Examined:
     facts: dict[FactCode, str] = {}
     for found in measurements:
         if found.fact is not None and found.fact not in facts:
-            facts[found.fact] = f"{found.value} {found.unit}".strip()
+            facts[found.fact] = _with_place(found)
+        elif found.fact is not None:
+            facts[found.fact] += f"; {_with_place(found)}"
     return Examined(
         kind=DocumentKind.REPORT,
         mime=_MIME,
@@ -47,6 +50,12 @@ def examine_report(job: Job, file: DicomFile) -> Examined:
         measurements=measurements,
         notes=() if measurements else (NoteCode.NOT_SHOWN,),
     )
+
+
+def _with_place(found: Measurement) -> str:
+    """Return "35 % (Left Ventricle, Biplane)": a gradient without its valve would be worse than none."""
+    where = ", ".join(part for part in (found.site, found.method) if part)
+    return f"{found.value} {found.unit}".strip() + (f" ({where})" if where else "")
 
 
 def _measurements(header: Dataset) -> Iterator[Measurement]:
@@ -101,12 +110,9 @@ def _modifier(nodes: tuple[Dataset, ...], concepts: frozenset[str]) -> str | Non
 
 def _code(sequence: object) -> tuple[str, str, str] | None:
     """Return (scheme, value, meaning) of the first code of a code sequence."""
-    if not isinstance(sequence, list | tuple) and not hasattr(sequence, "__getitem__"):
+    if not isinstance(sequence, Sequence) or not sequence:
         return None
-    items = list(sequence)
-    if not items or not isinstance(items[0], Dataset):
-        return None
-    one = items[0]
+    one = sequence[0]
     value = str(one.get("CodeValue") or one.get("LongCodeValue") or "").strip()
     if not value:
         return None

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -79,7 +80,8 @@ class MatrixEngine:
         self._blocked: str | None = None
         self._new_keys: set[SessionName] = set()
         self._synced: float | None = None
-        self._side: asyncio.Task[None] | None = None
+        self._mending: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._running = asyncio.Lock()
         self.last_sync_at: datetime | None = None
@@ -115,23 +117,33 @@ class MatrixEngine:
             StartRefused: the token was revoked, or keys or identity of the account are no longer ours.
         """
         async with self._running:
-            since: str | None = None
-            loaded = False
-            failures = 0
-            while not self._stopping.is_set():
-                try:
-                    if not loaded:
-                        await self._the_parts.receiver.take_waiting()
-                        since = await self._arrivals.sync_token()
-                        loaded = True
-                    since = await self._round(since)
-                    failures = 0
-                except SignedOut:
-                    raise signed_out() from None
-                except ExternalError as error:
-                    self._counters.count("matrix_sync_failed", code=error.code)
-                    await self._pause(failures, error.retry_after)
-                    failures += 1
+            self._mending = asyncio.create_task(self._mend())
+            try:
+                await self._loop()
+            finally:
+                self._mending.cancel()
+                await asyncio.wait([self._mending])
+
+    async def _loop(self) -> None:
+        since: str | None = None
+        loaded = False
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                if not loaded:
+                    await self._the_parts.receiver.take_waiting()
+                    since = await self._arrivals.sync_token()
+                    loaded = True
+                since = await self._round(since)
+                failures = 0
+            except SignedOut:
+                raise signed_out() from None
+            except ExternalError as error:
+                self._counters.count("matrix_sync_failed", code=error.code)
+                await self._pause(failures, error.retry_after)
+                failures += 1
+            if self._mending is not None and self._mending.done():
+                self._mending.result()
 
     async def stop(self) -> None:
         """End the sync loop after its present batch and close everything; the device stays signed in."""
@@ -140,10 +152,6 @@ class MatrixEngine:
             await self._close()
 
     async def _close(self) -> None:
-        if self._side is not None:
-            self._side.cancel()
-            await asyncio.wait([self._side])
-            self._side = None
         parts, self._parts = self._parts, None
         if parts is not None:
             await parts.crypto.close()
@@ -214,8 +222,7 @@ class MatrixEngine:
             await self._arrivals.take(news.token, arrivals)
         self.last_sync_at = self._clock.now()
         self._synced = asyncio.get_running_loop().time()
-        if self._side is None or self._side.done():
-            self._side = asyncio.create_task(self._beside())
+        self._wake.set()
         return cursor
 
     async def _ask(self, since: str | None, *, wait: float) -> dict[str, Any] | None:
@@ -230,13 +237,19 @@ class MatrixEngine:
                 task.cancel()
             await asyncio.gather(ask, stop, return_exceptions=True)
 
-    async def _beside(self) -> None:
+    async def _mend(self) -> None:
         """Mend broken sessions and give missing keys again, beside the loop: none of it may hold up a message."""
-        try:
-            await self._the_parts.unwedging.answer()
-            await self._the_parts.sender.settle()
-        except ExternalError:
-            self._counters.count("matrix_share_failed")
+        parts = self._the_parts
+        while True:
+            self._wake.clear()
+            try:
+                await parts.unwedging.answer()
+                await parts.sender.settle()
+            except ExternalError:
+                self._counters.count("matrix_share_failed")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(parts.sender.settle_in()):
+                    await self._wake.wait()
 
     async def _look_at_own_account(self) -> None:
         alone = await self._the_parts.account.check()

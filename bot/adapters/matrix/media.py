@@ -83,6 +83,7 @@ class Media:
         """
         server, media_id = _address(file.url)
         cipher = _cipher(_unbase64(file.key, 32, url_safe=True), _unbase64(file.iv, 16))
+        wanted = _unbase64(file.sha256, 32)
         digest = hashlib.sha256()
         where = f"{DOWNLOAD}/{quote(server, safe='')}/{quote(media_id, safe='')}"
         try:
@@ -97,7 +98,7 @@ class Media:
             raise ExternalError("timeout") from None
         except (aiohttp.ClientError, OSError):
             raise ExternalError("unreachable") from None
-        if digest.digest() != _unbase64(file.sha256, 32):
+        if digest.digest() != wanted:
             raise Permanent("bad_hash")
 
     async def upload_limit(self) -> int:

@@ -222,6 +222,11 @@ class Sender:
                     outbound.try_again_at = now + timedelta(seconds=self._timeouts.share_again)
                     self._counters.count("matrix_share_failed")
 
+    def settle_in(self) -> float | None:
+        """Return in how many seconds `settle` has something to do, None if nothing is owed."""
+        due = [outbound.try_again_at for outbound in self._outbound.values() if outbound.try_again_at is not None]
+        return max((min(due) - self._clock.now()).total_seconds(), 0.05) if due else None
+
     def share_again_with(self, curve25519: str) -> None:
         """Owe every session anew to a device that started a new Olm session: it may have lost what it was given."""
         for outbound in self._outbound.values():

@@ -40,7 +40,7 @@ def opinion_json(report: OpinionReport) -> str:
         "version": report.version,
         "supersedes": report.supersedes,
         "language": report.language.value,
-        "line": report.line,
+        "line": report.service,
         "hospital": report.hospital,
         "patient": {
             "reference": report.patient.reference,

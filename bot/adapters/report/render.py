@@ -93,7 +93,7 @@ def _opinion(report: OpinionReport) -> dict[str, Json]:
     return {
         **_frame(report.case_id, report.hospital, language, report.answered_at, zone),
         "version": str(report.version),
-        "line": drawable(report.line),
+        "line": drawable(report.service),
         "supersedes": drawable(report.supersedes, longest=64) if report.supersedes else "",
         "reference": drawable(report.patient.reference),
         "birth_year": str(patient.birth_year),
@@ -113,7 +113,7 @@ def _opinion(report: OpinionReport) -> dict[str, Json]:
             {
                 "label": drawable(a.label, longest=_CELL),
                 "value": drawable(a.value),
-                "source": drawable(a.source, longest=_CELL // 2),
+                "source": drawable(w.get(a.source, a.source), longest=_CELL // 2),
                 "missing": a.missing,
             }
             for a in report.answered

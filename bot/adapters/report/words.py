@@ -33,6 +33,10 @@ _ROWS: Mapping[str, tuple[str, str, str, str]] = {
     "field": ("Donnée", "Gegeven", "Angabe", "Item"),
     "answer": ("Réponse", "Antwoord", "Antwort", "Answer"),
     "source": ("Origine", "Herkomst", "Herkunft", "Source"),
+    "typed": ("message", "bericht", "Nachricht", "message"),
+    "tap": ("choix", "keuze", "Auswahl", "choice"),
+    "letter": ("lettre", "brief", "Brief", "letter"),
+    "machine": ("appareil", "toestel", "Gerät", "machine"),
     "not_given": ("non fourni", "niet meegedeeld", "nicht angegeben", "not provided"),
     "documents": (
         "Documents à l’appui",

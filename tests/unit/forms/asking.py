@@ -1,4 +1,4 @@
-"""What the tests of forms share: the lines as they ship, a fixed time, and a requester who answers every prompt at once."""
+"""What the tests of forms share: the lines as they ship, a fixed time, a requester who answers every prompt at once."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

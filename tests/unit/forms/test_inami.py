@@ -36,7 +36,7 @@ def test_a_number_is_read_with_any_separators_and_written_in_one_way(text: str) 
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    "text, problem",
     [
         ("", InamiProblem.NOT_A_NUMBER),
         ("Dr Dupont", InamiProblem.NOT_A_NUMBER),
@@ -58,7 +58,7 @@ def test_a_wrong_number_is_refused_with_its_reason(text: str, problem: InamiProb
 
 
 @pytest.mark.parametrize(
-    ("first", "profession"),
+    "first, profession",
     [
         ("0", Profession.UNKNOWN),
         ("2", Profession.HOSPITAL_PHARMACIST),
@@ -94,23 +94,25 @@ def test_a_number_with_bad_check_digits_can_still_be_read_for_an_approval() -> N
     assert formatted(eleven_digits("1-87497-05-477")) == "1-87497-05-477"
 
 
+def outcome(text: str) -> CheckRule | InamiProblem:
+    """The rule that a number follows, or why it is refused."""
+    try:
+        return parse_inami(text).rule
+    except InamiRefused as refused:
+        return refused.problem
+
+
 @given(st.text(max_size=30))
 def test_a_text_is_a_number_or_is_refused(text: str) -> None:
     """No text breaks the reading."""
-    try:
-        assert len(parse_inami(text).digits) == 11
-    except InamiRefused as refused:
-        assert refused.problem in InamiProblem
+    assert outcome(text)
 
 
 @given(st.integers(100_000, 199_999), st.integers(0, 999))
-def test_one_changed_digit_among_the_first_six_is_noticed_by_the_older_rule(first: int, last: int) -> None:
-    """Modulo 97 finds every single typing error; the newer rule alone may then accept it, and says so."""
+def test_a_typing_error_never_passes_the_older_rule(first: int, last: int) -> None:
+    """Modulo 97 finds every single wrong digit; only the newer rule may then accept it, and it is said which."""
     right = f"{first}{97 - first % 97:02}{last:03}"
-    changed = right[0] + str((int(right[1]) + 1) % 10) + right[2:]
+    wrong = right[0] + str((int(right[1]) + 1) % 10) + right[2:]
 
-    assert parse_inami(right).rule is CheckRule.MODULO_97
-    try:
-        assert parse_inami(changed).rule is CheckRule.MODULO_89
-    except InamiRefused as refused:
-        assert refused.problem is InamiProblem.BAD_CHECK_DIGITS
+    assert outcome(right) is CheckRule.MODULO_97
+    assert outcome(wrong) in (CheckRule.MODULO_89, InamiProblem.BAD_CHECK_DIGITS)

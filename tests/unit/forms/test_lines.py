@@ -12,7 +12,7 @@ from tests.unit.forms.asking import LINES
 
 
 @pytest.mark.parametrize(
-    ("word", "line"),
+    "word, line",
     [
         ("rhythmology", "rhythmology"),
         ("Rythmologie", "rhythmology"),
@@ -31,7 +31,7 @@ from tests.unit.forms.asking import LINES
     ],
 )
 def test_a_line_is_found_by_any_of_its_names(word: str, line: str) -> None:
-    """Id, name in any language, another name, or the beginning of one; case, accents and no-break spaces do not count."""
+    """Id, name in any language, another name, or the beginning of one; case, accents, no-break spaces do not count."""
     found = LINES.find(word)
 
     assert found.it is not None
@@ -39,7 +39,7 @@ def test_a_line_is_found_by_any_of_its_names(word: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "nearest"),
+    "word, nearest",
     [("rytmologie", "rhythmology"), ("dermathologie", "dermatology"), ("cardic amyloidosis", "cardiac_amyloidosis")],
 )
 def test_a_wrong_word_gets_the_nearest_right_ones(word: str, nearest: str) -> None:
@@ -71,7 +71,7 @@ def test_a_whole_name_wins_over_a_longer_one_that_it_begins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "code"),
+    "word, code",
     [
         ("ablation", "ablation"),
         ("Ablatie", "ablation"),

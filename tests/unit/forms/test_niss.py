@@ -1,5 +1,7 @@
 """National numbers are found by their check digits, however they are written."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,4 +84,4 @@ def test_no_text_breaks_the_search(text: str) -> None:
     spans = find_niss(text)
 
     assert all(0 <= span.start < span.end <= len(text) for span in spans)
-    assert all(one.end <= other.start for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one.end <= other.start for one, other in itertools.pairwise(spans))

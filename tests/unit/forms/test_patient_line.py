@@ -27,6 +27,9 @@ RIGHT = {"patient_ref": "4711", "patient_birth_year": 1958, "patient_sex": "f"}
         "ref 4711\n1958-03-12\nF",
         "ref\u00a04711,\u202f1958,\u00a0F",
         "ref (4711), 1958, F.",
+        "référence patient : 4711, °1958, F",
+        "4711/1958/F",
+        "Pt 4711 *1958 F",
     ],
 )
 def test_the_line_is_read_in_any_order_and_language(text: str) -> None:
@@ -38,7 +41,7 @@ def test_the_line_is_read_in_any_order_and_language(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "sex"),
+    "word, sex",
     [
         ("M", "m"),
         ("h", "m"),
@@ -88,7 +91,7 @@ def test_a_national_number_is_refused_and_nothing_is_kept(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "kept"),
+    "text, code, kept",
     [
         ("ref 4711, 67 ans, F", ProblemCode.YEAR_NOT_AGE, {"patient_ref": "4711", "patient_sex": "f"}),
         ("ref 4711, 67 jaar, F", ProblemCode.YEAR_NOT_AGE, {"patient_ref": "4711", "patient_sex": "f"}),

@@ -70,7 +70,7 @@ def test_the_prompts_come_in_one_order() -> None:
 
 def test_a_prompt_asks_only_for_what_is_missing() -> None:
     """A half answered patient line is asked for the other half."""
-    values = {"not_emergency_ack": True, "patient_ref": "4711", "patient_birth_year": 1958}
+    values: Mapping[str, Value] = {"not_emergency_ack": True, "patient_ref": "4711", "patient_birth_year": 1958}
 
     assert ask(RHYTHM, values).fields == ("patient_sex",)
 
@@ -92,7 +92,7 @@ def test_a_field_on_which_others_hang_is_asked_before_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"),
+    "kind, expected",
     [
         ("af", ("af_pattern", "ehra_score", "cha2ds2va")),
         ("flutter", ("cha2ds2va",)),
@@ -248,7 +248,7 @@ def test_no_submission_goes_without_these(field_id: str) -> None:
 
 
 def test_consent_that_was_not_possible_needs_its_reason() -> None:
-    """ "Not possible" alone is not enough; with its reason it is."""
+    """A bare "not possible" is not enough; with its reason it is."""
     values = {**everything_required(), "patient_informed": False}
 
     assert not status(SKIN, answered(values), PHOTOS, today=TODAY).may_submit_anyway

@@ -16,7 +16,7 @@ FACTS, CLOSING, CLINICAL = PromptId.FACTS, PromptId.CLOSING, PromptId.CLINICAL
 
 
 @pytest.mark.parametrize(
-    ("text", "values"),
+    "text, values",
     [
         ("FEVG 35, NYHA III", {"lvef": Decimal(35), "nyha": "III"}),
         ("FEVG: 35 % ; DFG 48", {"lvef": Decimal(35), "egfr": Decimal(48)}),
@@ -34,6 +34,8 @@ FACTS, CLOSING, CLINICAL = PromptId.FACTS, PromptId.CLOSING, PromptId.CLINICAL
             "Vmax 4,2 m/s; gradient moyen 45; AVA 0,7 cm²",
             {"vmax": Decimal("4.2"), "mean_gradient": Decimal(45), "ava": Decimal("0.7")},
         ),
+        ("FEVG 35. NYHA III. Dyspnée.", {"lvef": Decimal(35), "nyha": "III", "symptoms": ("dyspnoea",)}),
+        ("1: III 2: dyspnée 3: 35", {"nyha": "III", "symptoms": ("dyspnoea",), "lvef": Decimal(35)}),
         ("EROA: 40 mm2, volume 60 ml; NYHA II", {"regurgitation_quant": "40 mm2, volume 60 ml", "nyha": "II"}),
     ],
 )
@@ -47,13 +49,17 @@ def test_one_message_answers_many_fields(text: str, values: dict[str, Value]) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "values"),
+    "text, values",
     [
         ("syncope non, mort subite : oui", {"syncope": False, "family_sudden_death": True}),
         ("pas de syncope", {"syncope": False}),
         ("geen syncope; plotse dood nee", {"syncope": False, "family_sudden_death": False}),
         ("ablation", {"rhythm_question": "ablation"}),
         ("EHRA 2b, CHA2DS2-VA 4", {"ehra_score": "2b", "cha2ds2va": 4}),
+        (
+            "Ablation. FEVG 55. Pas de syncope. Pas de mort subite familiale.",
+            {"rhythm_question": "ablation", "lvef": Decimal(55), "syncope": False, "family_sudden_death": False},
+        ),
         ("paroxystique, ablation", {"af_pattern": "paroxysmal", "rhythm_question": "ablation"}),
     ],
 )
@@ -82,7 +88,7 @@ def test_what_is_expected_and_how_soon_is_one_message(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "code"),
+    "text, code",
     [
         ("35", ProblemCode.WHICH_FIELD),
         ("oui", ProblemCode.WHICH_FIELD),
@@ -139,7 +145,7 @@ def test_texts_in_the_closing_list_end_where_the_next_name_begins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "field", "text", "value"),
+    "form, field, text, value",
     [
         (VALVE, "lvef", "35 %", Decimal(35)),
         (VALVE, "symptoms", "dyspnée et angor", ("dyspnoea", "angina")),
@@ -330,7 +336,7 @@ def test_an_emergency_is_an_outcome(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "values"),
+    "code, values",
     [
         ("agrees_seen", {"patient_informed": True, "patient_seen_24m": True, "consent_date": date(2026, 11, 25)}),
         ("agrees_not_seen", {"patient_informed": True, "patient_seen_24m": False, "consent_date": date(2026, 11, 25)}),
@@ -375,6 +381,24 @@ def test_half_a_declaration_is_not_a_declaration(text: str) -> None:
 def test_a_declaration_cannot_slip_in_by_its_name(text: str) -> None:
     """Patient and declarations are answered at their own prompts alone."""
     assert understood(RHYTHM, text, FACTS).values == {}
+
+
+def test_the_question_is_not_replaced_by_a_word_in_passing() -> None:
+    """It is answered at its own prompt; its heading there is not a part of it."""
+    assert "question" not in understood(RHYTHM, "question: ablation, FEVG 60", FACTS).values
+    assert understood(RHYTHM, "Question : ablation ?\nMerci", PromptId.QUESTION).values == {
+        "question": "ablation ?\nMerci"
+    }
+
+
+def test_a_semicolon_parts_short_texts_without_colons() -> None:
+    """A comma belongs to the text, a semicolon before another asked field does not."""
+    assert understood(SKIN, "Localisation dos, à gauche; depuis 2 mois; taille 8; stable", FACTS).values == {
+        "body_site": "dos, à gauche",
+        "duration": "2 mois",
+        "size_mm": 8,
+        "evolution": "stable",
+    }
 
 
 def test_a_tap_on_a_yes_no_poll_is_yes_or_no() -> None:

@@ -177,6 +177,20 @@ async def test_leftovers_of_a_killed_store_are_removed_at_the_next_start(tmp_pat
     again.close()
 
 
+async def test_a_second_process_does_not_touch_what_is_under_way(vault: FileVault, tmp_path: Path) -> None:
+    """An operator's command opens the vault while the bot takes a document in."""
+    await vault.create_key(CASE)
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield b"first"
+        FileVault(tmp_path, MASTER).close()
+        yield b"second"
+
+    await vault.store(CASE, "f1", stream())
+
+    assert await content(vault, "f1") == b"firstsecond"
+
+
 async def test_a_cancelled_store_leaves_nothing(vault: FileVault, tmp_path: Path) -> None:
     """Whoever stops waiting for an upload leaves no half file behind."""
     await vault.create_key(CASE)

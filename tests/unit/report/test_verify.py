@@ -200,7 +200,7 @@ def test_no_flipped_bit_passes(position: int, bit: int) -> None:
 @settings(max_examples=20, deadline=None)
 @given(position=st.sampled_from(CONTAINER), bit=BITS)
 def test_a_flipped_bit_in_the_seal_itself_changes_nothing_that_is_told(position: int, bit: int) -> None:
-    """A signature cannot cover its own bytes: a hex digit may change its case, and the result is the same or a refusal."""
+    """A signature cannot cover its own bytes: a hex digit may change its case; the result is the same or a refusal."""
     found = verify(_flipped(position, bit), [AUTHORITY.root])
 
     assert found == verify(SEALED, [AUTHORITY.root]) or not found.ok
