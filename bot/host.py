@@ -1,10 +1,12 @@
 """What is done on the bot's host: the first admin, lists of people, second factors on paper, the audit chain."""
 
 import io
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import segno
@@ -13,12 +15,14 @@ from bot.adapters.clock import SystemClock
 from bot.adapters.matrix.glance import glance
 from bot.adapters.one_time_codes import AuthenticatorCodes
 from bot.adapters.report.maker import HospitalReports
+from bot.chat.texts import text
 from bot.config import Config
 from bot.domain.audit import AuditEvent, first_break
 from bot.domain.errors import ConfigError
-from bot.domain.ids import LineId, UserId
+from bot.domain.ids import CaseId, LineId, UserId
 from bot.domain.language import Language
 from bot.domain.people import Credential, Person, Role, Standing
+from bot.domain.report import ErasureCertificate
 from bot.domain.roster import read_roster
 from bot.services.enrolment import fingerprint
 from bot.services.ports import Unit
@@ -179,3 +183,37 @@ async def roots(config: Config) -> bytes:
     async with opened_records(config) as records:
         maker = HospitalReports(secrets=records.secrets, clock=SystemClock(), hospital=config.hospital.name)
         return maker.authority().root
+
+
+async def certificate(config: Config, case: str) -> bytes:
+    """Return the certificate of an erased case as a sealed PDF.
+
+    Raises:
+        ConfigError: no certificate of that number.
+    """
+    async with opened_records(config) as records:
+        async with records.store.unit() as unit:
+            kept = await unit.value(f"certificate:{case}")
+        rows = await records.store.audit_rows()
+        if kept is None:
+            raise ConfigError(f"there is no certificate of {case}")
+        found = json.loads(kept)
+        language = Language(found["language"])
+        row = next(r for r in reversed(rows) if r.event.kind == "erased" and r.event.case_id == case)
+        maker = HospitalReports(secrets=records.secrets, clock=SystemClock(), hospital=config.hospital.name)
+        return await maker.certificate(
+            ErasureCertificate(
+                case_id=CaseId(case),
+                language=language,
+                hospital=config.hospital.name,
+                erased_at=datetime.fromisoformat(found["erased_at"]),
+                rule=text(f"word.rule_{found['rule']}", language),
+                events=found["events"],
+                media=found["media"],
+                files=found["files"],
+                rooms=found["rooms"],
+                not_reached=tuple(text(f"word.not_reached_{code}", language) for code in found["not_reached"]),
+                key_destroyed_at=datetime.fromisoformat(found["key_destroyed_at"]),
+                audit_hash=row.digest,
+            )
+        )

@@ -17,7 +17,7 @@ from bot.domain.prompts import REFERENCE, SEX
 from bot.domain.values import EARLIEST_YEAR
 
 LONGEST_REFERENCE = 40
-_AROUND = ".()\"'!=:*"
+_AROUND = ".()\"'!=:*-"
 
 _SEX_WORDS = {
     **dict.fromkeys(

@@ -1,6 +1,7 @@
 """Reads a message of short answers: "FEVG 35, NYHA III", "1b 2a", "FEVG: 35 % ; DFG 48", one part after the other."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice
 
@@ -23,9 +24,10 @@ _BARE_KEYS = re.compile(r"(?:[0-9]{1,2}|[a-z])(?: *[,+/& ] *(?:[0-9]{1,2}|[a-z])
 _BARE = re.compile(_BARE_KEYS.pattern + r"|[+-]?[0-9][0-9.,]*.{0,20}")
 _NOT = re.compile(r"(?:pas de |pas d'|sans |aucune? |geen |zonder |keine? |ohne |no |without )")
 # A message of 10,000 characters must not take longer than one of ten: what no physician writes is not tried.
-_MOST_WORDS = 12
+_MOST_WORDS = 8
 _MOST_CHOICES = 12
 _NEXT_NAMES = 3
+_NEXT_WITHIN = 400
 _TEXTS = frozenset({FieldType.TEXT, FieldType.LONGTEXT})
 _CHOICES = frozenset({FieldType.ENUM, FieldType.MULTI, FieldType.BOOL})
 
@@ -49,6 +51,7 @@ class _Message:
         self._text = text
         self._asked = asked
         self._plain, self._places = folded_with_places(text)
+        self._ends = [*(match.start() for match in _SEPARATOR.finditer(self._plain)), len(self._plain)]
 
     def read(self) -> None:
         """Read all parts; what no field took is left over, which is a problem if something was asked."""
@@ -74,8 +77,7 @@ class _Message:
 
     def _separators(self, start: int) -> Iterator[int]:
         """Go through the places after *start* where a part may end; the end of the message is the last."""
-        yield from (match.start() for match in _SEPARATOR.finditer(self._plain, start))
-        yield len(self._plain)
+        yield from islice(self._ends, bisect_left(self._ends, start), None)
 
     def _end_of_part(self, start: int) -> int:
         return next(self._separators(start))
@@ -121,6 +123,7 @@ class _Message:
 
     def _next_hits(self, start: int, end: int) -> Iterator[int]:
         """Go through the places where another name or number of the list begins, without a separator before it."""
+        end = min(end, start + _NEXT_WITHIN)
         named = {hit.start for hit in islice(self._reading.names.within(self._plain, start, end), _NEXT_NAMES)}
         numbered = {match.start() for match in islice(_INNER_NUMBER.finditer(self._plain, start, end), _NEXT_NAMES)}
         yield from sorted(named | numbered)

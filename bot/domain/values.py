@@ -57,10 +57,10 @@ def read_value(one: Field, text: str, *, language: Language, now: datetime) -> V
 
     Text fields take *text* as it stands. Document fields take no text.
     """
-    if not folded(text):
-        return Problem(code=ProblemCode.EMPTY, field=one.id)
     if one.type in _UNFIT and len(text) > _LONGEST_SHORT:
         return Problem(code=_UNFIT[one.type], field=one.id)
+    if not folded(text):
+        return Problem(code=ProblemCode.EMPTY, field=one.id)
     match one.type:
         case FieldType.TEXT | FieldType.LONGTEXT:
             return _read_text(one, text)

@@ -9,27 +9,29 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import pyotp
 import yaml
 
+from bot import host
 from bot.adapters.clock import SystemClock
 from bot.adapters.logs import configure_logs
 from bot.adapters.one_time_codes import AuthenticatorCodes
 from bot.adapters.vault_keys import new_master_key_file
 from bot.config import Config, load_config
 from bot.domain.effects import Direct, OpenRoom, Say
-from bot.domain.errors import ConfigError
-from bot.domain.ids import LineId, UserId
+from bot.domain.errors import ConfigError, Refusal
+from bot.domain.ids import CaseId, LineId, UserId
 from bot.domain.language import Language
 from bot.domain.notice import Notice
 from bot.domain.people import Credential, Person, Role, Standing
 from bot.domain.roster import read_roster
-from bot.lab.homeserver import Homeserver
+from bot.lab.homeserver import Account, Homeserver, RequestRefused
 from bot.lab.smtp import MailCatcher
 from bot.services.ports import Clock
 from bot.wiring import Bot, opened_records
@@ -114,6 +116,9 @@ class Lab:
         self.people = tuple(people)
         self.clock = clock
         self.config_path = folder / "config.yaml"
+        self.accounts: dict[str, Account] = {}
+        """Accounts that this start registered, with the token that came with the registration."""
+
         self.bot: Bot | None = None
         self._running: asyncio.Task[None] | None = None
         self._eraser: asyncio.subprocess.Process | None = None
@@ -239,7 +244,8 @@ class Lab:
         registered: dict[str, str] = json.loads(accounts.read_text()) if accounts.exists() else {}
         for person in self.people:
             if person.user not in registered:
-                await self.homeserver.register(person.user, person.password, displayname=person.name)
+                account = await self.homeserver.register(person.user, person.password, displayname=person.name)
+                self.accounts[person.user] = account
                 registered[person.user] = "registered"
                 accounts.write_text(json.dumps(registered))
         async with opened_records(self.config, self.clock) as records, records.store.unit() as unit:
@@ -262,6 +268,22 @@ class Lab:
             pin_on_first_use=True,
             heard_ring=True,
         )
+
+    async def add_account(self, person: LabPerson) -> None:
+        """Register somebody on the homeserver whom the bot does not know yet."""
+        self.accounts[person.user] = await self.homeserver.register(person.user, person.password, displayname=person.name)
+        self.people = (*self.people, person)
+
+    def learn_secret(self, local: str, secret: str) -> None:
+        """Put the second factor that a person got in the chat into his app."""
+        self.people = tuple(replace(p, totp_secret=secret) if p.user == local else p for p in self.people)
+
+    async def account(self, local: str) -> Account:
+        """Return a signed-in account of a person: the registration's, or a new device."""
+        if local not in self.accounts:
+            known = Account(user_id=self.user_id(local), password=self.person(local).password, access_token="", device_id="")
+            self.accounts[local] = await self.homeserver.login(known)
+        return self.accounts[local]
 
     # -- starting and stopping -----------------------------------------------------------------------------------------
 
@@ -318,6 +340,47 @@ class Lab:
                 async with records.store.unit() as unit:
                     room = await unit.room_of(place)
         return room
+
+    # -- looking behind the scenes -------------------------------------------------------------------------------------
+
+    async def authority(self) -> bytes:
+        """Return the hospital's signing authority as PEM."""
+        return await host.roots(self.config)
+
+    async def media_of(self, case: str) -> list[str]:
+        """Return the addresses of everything that was uploaded for a case."""
+        async with opened_records(self.config, self.clock) as records, records.store.unit() as unit:
+            return list(await unit.media(CaseId(case)))
+
+    async def erasure_stage(self, case: str) -> str | None:
+        """Return how far the erasure of a case is; None before it began, `erased` at its end."""
+        async with opened_records(self.config, self.clock) as records, records.store.unit() as unit:
+            try:
+                found = await unit.case(CaseId(case))
+            except Refusal:
+                return "erased"
+            return found.erasure if found else None
+
+    async def certificate_pdf(self, case: str) -> bytes:
+        """Return the certificate of an erased case as a sealed PDF."""
+        return await host.certificate(self.config, case)
+
+    async def medium_is_there(self, mxc: str) -> bool:
+        """Say whether the homeserver still serves a medium."""
+        server, _, medium = mxc.removeprefix("mxc://").partition("/")
+        try:
+            await self.homeserver.admin_request("GET", f"/_synapse/admin/v1/media/{server}/{medium}")
+        except RequestRefused as refused:
+            return refused.status != 404
+        return True
+
+    async def room_is_there(self, room: str) -> bool:
+        """Say whether the homeserver still knows a room."""
+        try:
+            await self.homeserver.admin_request("GET", f"/_synapse/admin/v1/rooms/{quote(room, safe='')}")
+        except RequestRefused as refused:
+            return refused.status != 404
+        return True
 
 
 def _known(folder: Path, people: Sequence[LabPerson] | None) -> tuple[LabPerson, ...]:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.domain.audit import AuditEvent
+from bot.domain.effects import Direct, Redact
 from bot.domain.errors import Refusal
-from bot.domain.ids import UserId
+from bot.domain.ids import EventId, RoomId, UserId
 from bot.domain.inami import InamiProblem, InamiRefused, eleven_digits, formatted, parse_inami
 from bot.domain.language import Language
 from bot.domain.notice import At, Notice, Option, Poll, Value, Who, Word
@@ -183,6 +184,7 @@ class Enrolment:
         credential = await turn.unit.credential(person.user_id)
         if credential is not None and credential.shown_at is not None:
             await turn.unit.save_credential(replace(credential, shown_at=None))
+            await take_back_secret(turn.unit, person.user_id)
         await turn.audit("enrolled")
         await turn.reply(
             Notice(text="enrolled", values={"fingerprint": fingerprint(origin.master_key)}, kind="enrolled")
@@ -345,4 +347,14 @@ async def take_back_shown_secrets(unit: Unit, now: datetime) -> None:
         credential = await unit.credential(person.user_id)
         if credential and credential.shown_at and credential.shown_at + SECRET_IN_CHAT <= now:
             await unit.save_credential(replace(credential, shown_at=None))
+            await take_back_secret(unit, person.user_id)
             await unit.audit(AuditEvent(kind="secret_taken_back", by=None, facts={"user": person.user_id}))
+
+
+async def take_back_secret(unit: Unit, user_id: UserId) -> None:
+    """Redact the message that showed a second factor; the outbox wrote down where it stands."""
+    where = await unit.value(f"secret:{user_id}")
+    if where:
+        room_id, event_id = where.split(" ")
+        await unit.plan(Redact(place=Direct(user_id=user_id), room_id=RoomId(room_id), event_id=EventId(event_id)))
+        await unit.save_value(f"secret:{user_id}", "")

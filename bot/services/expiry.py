@@ -171,6 +171,7 @@ class Expiry:
                     data={"about": effect.case_id, "certificate": certificate},
                 )
                 await self._cases.to_person(unit, requester, notice)
+        await self._eraser.forget(effect.case_id)
 
     async def _certificate(
         self,

@@ -368,6 +368,9 @@ class Eraser(Protocol):
     async def status(self, case_id: CaseId) -> ErasureStatus:
         """Return how far it is."""
 
+    async def forget(self, case_id: CaseId) -> None:
+        """Take a case out of the orders, once its certificate is written; a repeat changes nothing."""
+
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The database: one transaction a step

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -843,6 +844,55 @@ async def test_no_event_from_anyone_stops_a_batch(store: SqlStore) -> None:
     assert await store.next_arrivals(10) == ["$2", "$6"]
     async with store.unit() as unit:
         assert await unit.claim(EventId("$2")) == half
+
+
+# -- many cases --------------------------------------------------------------------------------------------------------
+
+
+WALK = re.compile(r"^SCAN (?!json_each)|INTEGER PRIMARY KEY \(rowid>\?\)")
+"""A step of SQLite's plan that looks at every row of a table."""
+
+
+async def test_no_single_lookup_walks_through_a_table(store: SqlStore, vault: MemoryVault) -> None:
+    """Ten thousand open cases must not slow a command: SQLite says of each statement how it finds its rows."""
+    statements: set[str] = set()
+    assert store._database._opened is not None
+    await store._database._opened.set_trace_callback(statements.add)
+    await fill(store, CASE, "one")
+    expert = Assigned(user_id=BOB, since=NOW, how="taken", function="x")
+    async with store.unit() as unit:
+        await unit.save_case(a_case(experts=(expert,)), next_due_at=NOW)
+        await unit.case(CASE)
+        await unit.cases(line=LineId("rhythmology"), states=(State.ACCEPTED,))
+        await unit.cases(requester=ANN)
+        await unit.cases(expert=BOB)
+        await unit.due_cases(NOW, 10)
+        await unit.holders("10000034")
+        await unit.has_session(ANN, NOW)
+        for place in (CaseRoom(case_id=CASE), Direct(user_id=ANN)):
+            await unit.room_of(place)
+        await unit.room(ROOM)
+        await unit.rooms(CASE)
+        await unit.events(CASE)
+        await unit.case_of_event(EventId("$1"))
+        await unit.medium(CASE, "ecg")
+        await unit.open_polls(ROOM, "urgency")
+        await unit.idle(CASE)
+        await unit.claim(EventId("$one-1"))
+        await unit.handled(EventId("$one-1"))
+        await unit.audit(AuditEvent(kind="test", by=None))
+        await unit.forget_case(CASE)
+    await store.next_arrivals(10)
+    await store.oldest_effect()
+    await store._database._opened.set_trace_callback(None)  # type: ignore[arg-type]  # None takes it away
+    walks: set[str] = set()
+    for statement in statements:
+        if statement.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
+            plan = await store._database.rows(f"EXPLAIN QUERY PLAN {statement}")
+            walks |= {step[3] for step in plan if WALK.search(step[3])}
+    # In order and with a limit; and one row a person.
+    assert walks == {"SCAN outbox", "SCAN audit", "SCAN pending"}
+    assert len(statements) > 40
 
 
 # -- audit and values --------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ async def refusal(bot: Bot) -> str:
 
 async def own_keys(world: World, account: Account) -> dict[str, Any]:
     """Return what the homeserver shows of the account."""
-    body = {"device_keys": {account.user_id: []}}
+    body: dict[str, Any] = {"device_keys": {account.user_id: []}}
     return await world.homeserver.call("POST", "/_matrix/client/v3/keys/query", body=body, token=account)
 
 
@@ -341,7 +341,9 @@ async def drain(world: World, bot: Bot, count: int) -> None:
 
 async def replace_identity(world: World, account: Account) -> None:
     """Put another identity onto the account, with its password, as anybody who knows it can in Element."""
-    body = OwnIdentity(UserId(account.user_id), random.token_bytes(96)).upload(device_signature=("ed25519:x", "x"))
+    body: dict[str, Any] = OwnIdentity(UserId(account.user_id), random.token_bytes(96)).upload(
+        device_signature=("ed25519:x", "x")
+    )
     del body["master_key"]["signatures"]
     identifier = {"type": "m.id.user", "user": account.user_id}
     body["auth"] = {"type": "m.login.password", "identifier": identifier, "password": account.password}

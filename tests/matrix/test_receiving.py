@@ -148,6 +148,22 @@ async def test_the_same_ciphertext_under_a_new_event_id_has_the_same_fingerprint
     assert bot.inbox.bodies(room) == ["take", "end"]
 
 
+async def test_the_same_ciphertext_written_differently_has_the_same_fingerprint(world: World) -> None:
+    """Base64 can be padded or not: it is the same message."""
+    bot = await world.bot()
+    client, room = await acquainted(world, bot)
+    sealed = client.message(room, "take")
+    padding = "=" * (-len(sealed["ciphertext"]) % 4)
+    await client.send_event(room, sealed)
+    await client.send_event(room, sealed | {"ciphertext": sealed["ciphertext"] + padding})
+
+    await client.send_event(room, client.message(room, "end"))
+
+    await bot.inbox.wait_for("end")
+    assert padding
+    assert bot.inbox.bodies(room) == ["take", "end"]
+
+
 async def test_a_message_whose_key_comes_later_waits_for_it(world: World) -> None:
     """It is handed over as undecryptable, and again when the key is there."""
     bot = await world.bot()

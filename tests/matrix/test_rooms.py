@@ -80,7 +80,7 @@ async def test_only_the_bot_may_invite_remove_and_rename(world: World, version: 
     room = await bot.case_room(doctor)
     other = UserId((await world.account()).user_id)
     here = f"/_matrix/client/v3/rooms/{quote(room)}"
-    tombstone = {"body": "moved", "replacement_room": room}
+    opened = {"join_rule": "public"}
 
     attempts = [
         world.homeserver.call("POST", f"{here}/invite", body={"user_id": other}, token=doctor.account),
@@ -88,7 +88,7 @@ async def test_only_the_bot_may_invite_remove_and_rename(world: World, version: 
         world.homeserver.call("PUT", f"{here}/state/m.room.name/", body={"name": "x"}, token=doctor.account),
         world.homeserver.call("PUT", f"{here}/state/m.room.power_levels/", body={}, token=doctor.account),
         world.homeserver.call("PUT", f"{here}/state/m.room.history_visibility/", body={}, token=doctor.account),
-        world.homeserver.call("PUT", f"{here}/state/m.room.tombstone/", body=tombstone, token=doctor.account),
+        world.homeserver.call("PUT", f"{here}/state/m.room.join_rules/", body=opened, token=doctor.account),
     ]
     results = await asyncio.gather(*attempts, return_exceptions=True)
 

@@ -1,6 +1,7 @@
 """What the bot sends is read by exactly those it is for, and whoever cannot read it is named."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
@@ -55,6 +56,19 @@ async def test_a_repeat_with_the_same_transaction_is_the_same_event(world: World
     second = await bot.say(room, "hello", everyone(doctor), txn="outbox-8")
 
     assert first.event_id == second.event_id
+
+
+async def test_an_event_is_found_again_by_its_outbox_id(world: World) -> None:
+    """After more than a day the homeserver would take a repeat for a new event: the bot looks first."""
+    bot = await world.bot()
+    doctor = await world.person()
+    room = await bot.direct_with(doctor)
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    sent = await bot.say(room, "hello", everyone(doctor), txn="outbox-9")
+    await bot.restart()
+
+    assert await bot.engine.find_sent(room, "outbox-9", since=before) == sent.event_id
+    assert await bot.engine.find_sent(room, "outbox-10", since=before) is None
 
 
 async def test_the_last_one_invited_reads_the_first_message(world: World) -> None:

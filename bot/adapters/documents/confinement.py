@@ -43,8 +43,9 @@ _FORBIDDEN: Mapping[str, tuple[int, ...]] = {
     ),
 }
 """By processor: socket, connect, bind, listen, (fork, vfork,) execve, kill, ptrace, rt_sigqueueinfo, pivot_root,
-chroot, mount, umount2, add_key, request_key, keyctl, unshare, perf_event_open, open_by_handle_at, setns, process_vm_readv,
-process_vm_writev, bpf, execveat, userfaultfd; then pidfd_send_signal, io_uring's three, pidfd_open, pidfd_getfd."""
+chroot, mount, umount2, add_key, request_key, keyctl, unshare, perf_event_open, open_by_handle_at, setns,
+process_vm_readv and _writev, bpf, execveat, userfaultfd; pidfd_send_signal, io_uring's three, pidfd_open, pidfd_getfd.
+"""
 
 _EPERM = 1
 

@@ -5,7 +5,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -28,6 +28,14 @@ from bot.domain.documents import RefusalCode, Refused
 _PIXEL_GROUP = 0x7FE0
 _PIXEL_ELEMENTS = {0x0008: "FloatPixelData", 0x0009: "DoubleFloatPixelData", 0x0010: "PixelData"}
 _PIXEL_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"UN"})
+_SAYING_WHAT_IT_IS = (
+    "SOPClassUID",
+    "Modality",
+    "StudyInstanceUID",
+    "SOPInstanceUID",
+    "Rows",
+    "DirectoryRecordSequence",
+)
 _UNDEFINED = 0xFFFFFFFF
 _DEEPEST = 6
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
@@ -155,6 +163,29 @@ class DicomFile:
         return (starts, lengths) if isinstance(starts, bytes) and isinstance(lengths, bytes) else None
 
 
+class _Within(io.RawIOBase):
+    """The stream, giving no more than there is: a length that lies must not make anybody reserve memory for it."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream, self._size = stream, size
+
+    def read(self, size: int = -1, /) -> bytes:
+        left = max(0, self._size - self._stream.tell())
+        return self._stream.read(left if size < 0 else min(size, left))
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
 def open_dicom(job: Job) -> DicomFile:
     """Read the headers of the file of *job*.
 
@@ -176,7 +207,8 @@ def _open(job: Job) -> DicomFile:
     source.seek(0)
     head = source.read(HEAD_BYTES)
     start, syntax = _meta(source, head)
-    stream, size = source, job.size
+    stream = cast("BinaryIO", _Within(source, job.size))
+    size = job.size
     if syntax == DeflatedExplicitVRLittleEndian:
         inflated = _inflated(source, start, job)
         stream, size, start = io.BytesIO(inflated), len(inflated), 0
@@ -190,7 +222,7 @@ def _open(job: Job) -> DicomFile:
         is_little_endian=syntax.is_little_endian if syntax.is_transfer_syntax else True,
         stop_when=lambda tag, _vr, _length: tag.group == _PIXEL_GROUP and tag.element in _PIXEL_ELEMENTS,
     )
-    if not len(header):
+    if not any(keyword in header for keyword in _SAYING_WHAT_IT_IS):
         raise UnreadableError
     pixels = _pixel_place(stream, syntax)
     if syntax == ExplicitVRBigEndian:

@@ -99,7 +99,7 @@ def tokens(texts: Iterable[str]) -> frozenset[str]:
     """Return the words of names and numbers, casefolded and without accents, that are long enough to be looked for."""
     found: set[str] = set()
     for text in texts:
-        for word in re.split(r"[\s^=\\,;/()]+", plain(text)):
+        for word in re.split(r"[^\w.'-]+", plain(text)):
             bare = word.strip(".-_'")
             if len(bare) >= _SHORTEST and bare not in _SAY_NOTHING:
                 found.add(bare)

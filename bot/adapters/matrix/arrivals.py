@@ -1,5 +1,6 @@
 """From the homeserver's raw events to `Arrival`s: what a stranger or a server wrote becomes one of ours, or Garbage."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -128,8 +129,16 @@ def origin(opened: OpenedEvent, person: KnownPerson) -> Origin:
 
 
 def fingerprint(event: Envelope) -> str:
-    """Return the hash under which the same ciphertext is known again when it comes under another event id."""
-    parts = [event.sender, str(event.content.get("session_id")), str(event.content.get("ciphertext"))]
+    """Return the hash under which the same ciphertext is known again when it comes under another event id.
+
+    It is of the decoded bytes: base64 can write the same ones in several ways.
+    """
+    text = str(event.content.get("ciphertext")).rstrip("=")
+    try:
+        ciphertext = base64.b64decode(text + "=" * (-len(text) % 4)).hex()
+    except ValueError:
+        ciphertext = text
+    parts = [event.sender, str(event.content.get("session_id")), ciphertext]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bot.adapters.matrix.machine import Machine
-from bot.adapters.matrix.store import FILE, CryptoThread, KeyStore, in_one_transaction
+from bot.adapters.matrix.room_keys import RoomKeyStore
+from bot.adapters.matrix.store import FILE, CryptoThread, StoreFailed, in_one_transaction
 from bot.domain.errors import StartRefused
 from bot.domain.ids import DeviceId, UserId
 
@@ -18,6 +19,7 @@ class Crypto:
     def __init__(self, thread: CryptoThread, machine: Machine, *, is_new: bool) -> None:
         self._thread = thread
         self._machine = machine
+        self._failed = False
         self.is_new = is_new
         """True if the store held no account before: then the homeserver must not know this device's keys either."""
 
@@ -31,7 +33,7 @@ class Crypto:
         thread = CryptoThread()
 
         def open_machine() -> tuple[Machine, bool]:
-            store = KeyStore(user_id=user_id, device_id=device_id, folder=folder, pickle_key=pickle_key)
+            store = RoomKeyStore(user_id=user_id, device_id=device_id, folder=folder, pickle_key=pickle_key)
             (folder / FILE).chmod(0o600)
             is_new = store.load_account() is None
             return Machine(user_id, device_id, store), is_new
@@ -55,9 +57,16 @@ class Crypto:
         """Run *work* on the machine and return its result.
 
         Raises:
-            ExternalError: "store_failed", "crypto_failed".
+            StoreFailed: the disk is full or broken; from then on at every call, until the program starts again.
         """
-        return await self._thread.run(lambda: in_one_transaction(self._machine.store, lambda: work(self._machine)))
+        if self._failed:
+            raise StoreFailed
+        try:
+            return await self._thread.run(lambda: in_one_transaction(self._machine.store, lambda: work(self._machine)))
+        except StoreFailed:
+            # What was decrypted is gone from memory's sessions and not on disk: only a new start reads it again.
+            self._failed = True
+            raise
 
     async def introduce(self, device_keys: Mapping[str, Any]) -> None:
         """Send these signed device keys along with every Olm message from now on."""

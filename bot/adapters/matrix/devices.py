@@ -101,7 +101,7 @@ class Directory:
         if not asked:
             return known
         before = {user: self._changes.get(user, 0) for user in asked}
-        answer = await self._api.post(path("keys", "query"), {"device_keys": {user: [] for user in asked}})
+        answer = await self._api.post_patiently(path("keys", "query"), {"device_keys": {user: [] for user in asked}})
         fresh = {user: judge(user, answer) for user in asked}
         silent = _mapping(answer.get("failures"))
         # Only what did not change while the question was under way may be used again, and no server's silence.

@@ -19,11 +19,13 @@ from bot.adapters.matrix.receiving import Receiver, SessionName
 from bot.adapters.matrix.room_facts import RoomFacts
 from bot.adapters.matrix.rooms import RoomKeeper
 from bot.adapters.matrix.sending import Sender
+from bot.adapters.matrix.sent_before import find_sent
 from bot.adapters.matrix.settings import SignIn, Timeouts
 from bot.adapters.matrix.sign_in import sign_in, signed_out
+from bot.adapters.matrix.store import StoreFailed
 from bot.adapters.matrix.sync import FULL, MOST_ROUNDS, Round, SyncReader, key_news
 from bot.adapters.matrix.unwedging import Unwedging
-from bot.domain.errors import ExternalError
+from bot.domain.errors import ExternalError, StartRefused
 from bot.domain.ids import DeviceId, EventId, RoomId, UserId
 from bot.services.ports import Arrivals, Audience, Clock, Counters, EncryptedFile, Identity, NewRoom, Secrets, Sent
 
@@ -138,6 +140,12 @@ class MatrixEngine:
                 failures = 0
             except SignedOut:
                 raise signed_out() from None
+            except StoreFailed:
+                raise StartRefused(
+                    "store_failed",
+                    f"The Matrix key store in {self._folder} cannot be written. Make room on the disk, start again: "
+                    "nothing is lost.",
+                ) from None
             except ExternalError as error:
                 self._counters.count("matrix_sync_failed", code=error.code)
                 await self._pause(failures, error.retry_after)
@@ -323,6 +331,15 @@ class MatrixEngine:
         if self._blocked is not None:
             raise ExternalError(self._blocked)
         return await self._the_parts.sender.send(room_id, content, txn=txn, audience=audience, event_type=event_type)
+
+    async def find_sent(self, room_id: RoomId, txn: str, *, since: datetime) -> EventId | None:
+        """Return the event that the bot sent with this *txn* after *since*, None if the room has none.
+
+        To be asked before anything older than an hour is sent again: the homeserver forgets transaction ids.
+        """
+        return await find_sent(
+            self._api, self._the_parts.crypto, user_id=self._user_id, room_id=room_id, txn=txn, since=since
+        )
 
     async def redact(self, room_id: RoomId, event_id: EventId, *, txn: str) -> None:
         await self._the_parts.keeper.redact(room_id, event_id, txn=txn)

@@ -19,6 +19,9 @@ from bot.domain.errors import ExternalError, Permanent
 LARGE_ANSWER = 1 << 20
 """Bytes from which an answer is parsed in a thread, so that the loop goes on."""
 
+LONGEST_PATIENCE = 10.0
+"""Seconds that a key request waits out a rate limit by itself."""
+
 CLIENT = "/_matrix/client/v3"
 
 
@@ -84,6 +87,16 @@ class HomeserverApi:
     ) -> dict[str, Any]:
         """POST the JSON of *body* to *where*; raises as `get`."""
         return await self._call("POST", where, params=params, body=body, seconds=seconds)
+
+    async def post_patiently(self, where: str, body: object, *, seconds: float | None = None) -> dict[str, Any]:
+        """POST; when the homeserver limits it, wait as long as it says, if that is not long, and try once more."""
+        try:
+            return await self.post(where, body, seconds=seconds)
+        except ExternalError as error:
+            if error.code != "limited" or error.retry_after is None or error.retry_after > LONGEST_PATIENCE:
+                raise
+            await asyncio.sleep(error.retry_after)
+        return await self.post(where, body, seconds=seconds)
 
     async def put(self, where: str, body: object, *, seconds: float | None = None) -> dict[str, Any]:
         """PUT the JSON of *body* to *where*; raises as `get`."""

@@ -24,6 +24,10 @@ REQUESTS_AT_ONCE = 3
 TRIES = 3
 LONGEST_WAIT = 5.0
 
+UNVERIFIED = {"code": "m.unverified", "reason": "This device is not verified by its owner."}
+UNAUTHORISED = {"code": "m.unauthorised", "reason": "This message is not for this device."}
+WITHHELD = {WithoutKey.UNSIGNED_DEVICE: UNVERIFIED, WithoutKey.NO_IDENTITY: UNVERIFIED}
+
 
 def address(device: KnownDevice) -> Address:
     """Return the pair that names a device."""
@@ -57,7 +61,7 @@ class KeySharing:
         session_id: str,
         owed: Mapping[Address, tuple[KnownDevice, str]],
         *,
-        refused: Mapping[Address, KnownDevice],
+        refused: Mapping[Address, tuple[KnownDevice, WithoutKey]],
     ) -> Shared:
         """Give each device in *owed* its session key; tell each in *refused* that it gets none."""
         failed = await self.start_sessions([device for device, _ in owed.values()])
@@ -109,7 +113,7 @@ class KeySharing:
         for user_id, device_id in asked:
             body.setdefault(user_id, {})[device_id] = "signed_curve25519"
         try:
-            answer = await self._api.post(
+            answer = await self._api.post_patiently(
                 path("keys", "claim"),
                 {"one_time_keys": body, "timeout": int(self._timeouts.key_claim * 500)},
                 seconds=self._timeouts.key_claim,
@@ -131,20 +135,20 @@ class KeySharing:
         message = await self._crypto.do(lambda machine: machine.encrypt_to_device(device, event_type, content))
         return message is not None and await self._deliver("m.room.encrypted", [(address(device), message)])
 
-    async def _tell(self, room_id: RoomId, session_id: str, refused: Mapping[Address, KnownDevice]) -> None:
+    async def _tell(
+        self, room_id: RoomId, session_id: str, refused: Mapping[Address, tuple[KnownDevice, WithoutKey]]
+    ) -> None:
         """Tell devices that they get no key, so that their app can say why; nothing depends on it."""
         if not refused:
             return
-        own_key = self._crypto.curve25519
         content = {
             "algorithm": MEGOLM,
             "room_id": room_id,
             "session_id": session_id,
-            "sender_key": own_key,
-            "code": "m.unverified",
-            "reason": "This device is not verified by its owner.",
+            "sender_key": self._crypto.curve25519,
         }
-        await self._deliver("m.room_key.withheld", [(who, content) for who in refused], tries=1)
+        messages = [(who, content | WITHHELD.get(reason, UNAUTHORISED)) for who, (_, reason) in refused.items()]
+        await self._deliver("m.room_key.withheld", messages, tries=1)
 
     async def _deliver(
         self, event_type: str, messages: list[tuple[Address, dict[str, Any]]], *, tries: int = TRIES

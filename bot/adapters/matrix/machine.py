@@ -8,6 +8,7 @@ zero, the missing fallback key, room keys that overwrite others, sharing (device
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import vodozemac
@@ -17,8 +18,8 @@ from unpaddedbase64 import decode_base64, encode_base64
 
 from bot.adapters.matrix.devices import MEGOLM, OLM, KnownDevice
 from bot.adapters.matrix.plaintext import Garbage, parse_plaintext
+from bot.adapters.matrix.room_keys import RoomKeys, RoomKeyStore
 from bot.adapters.matrix.signatures import is_signed
-from bot.adapters.matrix.store import KeyStore
 from bot.domain.ids import DeviceId, RoomId, UserId
 
 SESSIONS_A_DEVICE = 8
@@ -69,10 +70,11 @@ class OneTimeKey:
 class Machine(Olm):  # type: ignore[misc]  # nio's signatures are partly untyped
     """One account on one device. Every method runs on the crypto thread, inside a transaction."""
 
-    store: KeyStore
+    store: RoomKeyStore
 
-    def __init__(self, user_id: UserId, device_id: DeviceId, store: KeyStore) -> None:
+    def __init__(self, user_id: UserId, device_id: DeviceId, store: RoomKeyStore) -> None:
         super().__init__(user_id, device_id, store)
+        self.room_keys = RoomKeys(store)
         self.signed_device_keys: Mapping[str, Any] | None = None
 
     # -- Own keys --------------------------------------------------------------------------------------------------
@@ -207,13 +209,14 @@ class Machine(Olm):  # type: ignore[misc]  # nio's signatures are partly untyped
 
     def _decrypted(self, sender_key: str, session: Session, message: vodozemac.AnyOlmMessage) -> bytes:
         text: bytes = session._session.decrypt(message)  # noqa: SLF001  # nio's own returns text with bytes replaced
+        session.use_time = datetime.now()  # noqa: DTZ005  # nio's store keeps naive times
         self.save_session(sender_key, session)
         return text
 
     def _sessions(self, sender_key: str) -> Sequence[Session]:
-        """Return the Olm sessions with a key, newest first; nio's store would make an entry for each stranger's key."""
+        """Return the Olm sessions with a key, last used first; nio's store would make an entry for each stranger's."""
         entries: Mapping[str, Sequence[Session]] = self.session_store._entries  # noqa: SLF001
-        return list(entries.get(sender_key, ()))
+        return sorted(entries.get(sender_key, ()), key=lambda session: session.use_time, reverse=True)
 
     def _keep(self, sender_key: str, session: Session) -> None:
         self.session_store.add(sender_key, session)
@@ -246,16 +249,8 @@ class Machine(Olm):  # type: ignore[misc]  # nio's signatures are partly untyped
                 raise Garbage("room_key_mismatch")
         except (KeyError, TypeError, ValueError) as error:
             raise Garbage("room_key") from error
-        self._keep_room_key(session)
+        self.room_keys.add(session)
         return RoomId(room_id), session.id
-
-    def _keep_room_key(self, session: InboundGroupSession) -> None:
-        mine = self.inbound_group_store[session.room_id][session.sender_key]
-        known = mine.get(session.id)
-        if known is not None and known.first_known_index <= session.first_known_index:
-            return
-        mine[session.id] = session
-        self.save_inbound_group_session(session)
 
     def open_event(self, room_id: RoomId, content: object) -> OpenedEvent:
         """Decrypt one `m.room.encrypted` room event.
@@ -276,8 +271,10 @@ class Machine(Olm):  # type: ignore[misc]  # nio's signatures are partly untyped
         if content["algorithm"] != MEGOLM:
             raise Garbage("megolm_algorithm")
         session_id = content["session_id"]
+        if not isinstance(session_id, str):
+            raise Garbage("megolm_session_id")
         message = vodozemac.MegolmMessage.from_base64(content["ciphertext"])
-        candidates = self._candidates(room_id, session_id)
+        candidates = self.room_keys.find(room_id, session_id)
         usable = [session for session in candidates if session.first_known_index <= message.message_index()]
         if not usable:
             raise MissingKey
@@ -290,26 +287,16 @@ class Machine(Olm):  # type: ignore[misc]  # nio's signatures are partly untyped
         owners = tuple(Owner(curve25519=session.sender_key, ed25519=session.ed25519) for session in usable)
         return OpenedEvent(type=payload["type"], content=payload["content"], owners=owners)
 
-    def _candidates(self, room_id: RoomId, session_id: str) -> list[InboundGroupSession]:
-        room: Mapping[str, Mapping[str, InboundGroupSession]] = self.inbound_group_store._entries.get(room_id, {})  # noqa: SLF001
-        return [sessions[session_id] for sessions in room.values() if session_id in sessions]
-
-    def has_room_key(self, room_id: RoomId, session_id: str) -> bool:
-        """Return whether the session is known, from whichever message on."""
-        return bool(self._candidates(room_id, session_id))
-
     def forget_room(self, room_id: RoomId) -> None:
         """Drop every Megolm session of a room, in memory and on disk."""
-        self.outbound_group_sessions.pop(room_id, None)
-        self.inbound_group_store._entries.pop(room_id, None)  # noqa: SLF001
-        self.store.delete_inbound_group_sessions(room_id)
+        self.room_keys.forget(room_id)
 
     # -- Sending ---------------------------------------------------------------------------------------------------
 
     def new_outbound(self, room_id: RoomId) -> OutboundGroupSession:
         """Make a Megolm session for sending, and keep the copy that reads it back."""
         session = OutboundGroupSession()
-        self._keep_room_key(InboundGroupSession(session.session_key, self.ed25519, self.curve25519, room_id))
+        self.room_keys.add(InboundGroupSession(session.session_key, self.ed25519, self.curve25519, room_id))
         session.mark_as_shared()
         return session
 

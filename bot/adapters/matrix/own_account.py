@@ -148,7 +148,9 @@ class OwnAccount:
             return
         try:
             await self._api.post(path("keys", "upload"), body)
-        except Refused:
+        except Refused as error:
+            if error.status != 400:
+                raise
             # Synapse: "One time key … already exists": the store is older than what it once uploaded.
             raise StartRefused(
                 "store_rolled_back",

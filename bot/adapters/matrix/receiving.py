@@ -74,35 +74,24 @@ class Receiver:
     # -- Keys ------------------------------------------------------------------------------------------------------
 
     async def take_to_device(self, messages: Sequence[Mapping[str, Any]]) -> set[SessionName]:
-        """Handle to-device messages in order, durably; return the Megolm sessions that they brought."""
+        """Handle to-device messages in order, in one transaction; return the Megolm sessions that they brought."""
         if not messages:
             return set()
         new: set[SessionName] = set()
-        opened = await self._crypto.do(lambda machine: [self._open(machine, message) for message in messages])
-        for message, result in zip(messages, opened, strict=True):
+        for message, result in zip(
+            messages, await self._crypto.do(lambda machine: [_open(machine, m) for m in messages]), strict=True
+        ):
             match result:
-                case OpenedOlm(type="m.room_key"):
-                    try:
-                        new.add(await self._crypto.do(lambda machine, key=result: machine.add_room_key(key)))  # type: ignore[misc]  # the default binds the loop's value
-                    except Garbage as garbage:
-                        self._contained(garbage)
-                case OpenedOlm(type="m.dummy", new_session=True):
-                    self._unwedging.renewed(result.curve25519)
                 case Garbage():
                     self._contained(result)
                     self._unwedging.suspect(message)
+                case OpenedOlm(type="m.dummy", new_session=True):
+                    self._unwedging.renewed(result.curve25519)
+                case (room_id, session_id):
+                    new.add((room_id, session_id))
                 case _:
                     self._note_withheld(message)
         return new
-
-    def _open(self, machine: Machine, message: Mapping[str, Any]) -> OpenedOlm | Garbage | None:
-        sender = message.get("sender")
-        if message.get("type") != "m.room.encrypted" or not isinstance(sender, str):
-            return None
-        try:
-            return machine.open_to_device(sender, message.get("content"))
-        except Garbage as garbage:
-            return garbage
 
     def _note_withheld(self, message: Mapping[str, Any]) -> None:
         """Remember why a key was not given to us."""
@@ -254,6 +243,18 @@ class Receiver:
 
     def _contained(self, garbage: Garbage) -> None:
         self._counters.count("matrix_contained", what=garbage.what)
+
+
+def _open(machine: Machine, message: Mapping[str, Any]) -> OpenedOlm | SessionName | Garbage | None:
+    """Open one to-device message and keep its room key, if it is one; None for what is not encrypted."""
+    sender = message.get("sender")
+    if message.get("type") != "m.room.encrypted" or not isinstance(sender, str):
+        return None
+    try:
+        opened = machine.open_to_device(sender, message.get("content"))
+        return machine.add_room_key(opened) if opened.type == "m.room_key" else opened
+    except Garbage as garbage:
+        return garbage
 
 
 def _open_event(machine: Machine, event: Envelope) -> _Sealed:

@@ -36,7 +36,7 @@ class RoomFacts:
 
     def __init__(self, api: HomeserverApi, is_current: Callable[[], bool]) -> None:
         self._api = api
-        self._is_current = is_current
+        self.is_current = is_current
         self._facts: dict[RoomId, _Facts] = {}
         self._changes: dict[RoomId, int] = {}
 
@@ -56,7 +56,7 @@ class RoomFacts:
             ExternalError: the homeserver did not answer; Permanent if the bot may not see the room.
         """
         known = self._facts.get(room_id)
-        if not anew and known is not None and known.members is not None and self._is_current():
+        if not anew and known is not None and known.members is not None and self.is_current():
             return known.members
         before = self.changes(room_id)
         answer = await self._api.get(path("rooms", room_id, "members"))
@@ -76,7 +76,7 @@ class RoomFacts:
             Permanent: "not_encrypted", or "forbidden" if the bot is not in the room.
         """
         known = self._facts.get(room_id)
-        if known is not None and known.encryption is not None and self._is_current():
+        if known is not None and known.encryption is not None and self.is_current():
             return known.encryption
         before = self.changes(room_id)
         try:

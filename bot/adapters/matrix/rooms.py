@@ -42,7 +42,7 @@ class RoomKeeper:
         self._room_version = room_version
         self._timeouts = timeouts
         self._nonces: dict[RoomId, str] | None = None
-        self._creating = asyncio.Lock()
+        self._creating: dict[str, asyncio.Lock] = {}
 
     async def create(self, room: NewRoom) -> RoomId:
         """Make a room, or find it by its nonce.
@@ -50,20 +50,24 @@ class RoomKeeper:
         createRoom cannot be repeated safely (a slow answer and nio's own repeats made three rooms of one call), so it
         is tried once a call, and each call looks for the nonce first.
         """
-        async with self._creating:
-            known = await self._with_nonce(room.nonce)
-            if known is not None:
-                return known
-            version = self._room_version or await self._default_version()
-            body = new_room_body(room, user_id=self._user_id, version=version)
-            answer = await self._api.post(path("createRoom"), body, seconds=self._timeouts.create_room)
-            room_id = RoomId(str(answer["room_id"]))
-            await self._remember(room_id, room.nonce)
-            return room_id
+        lock = self._creating.setdefault(room.nonce, asyncio.Lock())
+        async with lock:
+            room_id = await self._with_nonce(room.nonce)
+            if room_id is None:
+                body = new_room_body(room, user_id=self._user_id, version=await self._version())
+                answer = await self._api.post(path("createRoom"), body, seconds=self._timeouts.create_room)
+                room_id = RoomId(str(answer["room_id"]))
+                await self._remember(room_id, room.nonce)
+        self._creating.pop(room.nonce, None)
+        return room_id
 
-    async def _default_version(self) -> str:
-        answer = await self._api.get(path("capabilities"))
-        return str(answer.get("capabilities", {}).get("m.room_versions", {}).get("default", "10"))
+    async def _version(self) -> str:
+        """Return the room version to ask for: the configured one, else the homeserver's default."""
+        if self._room_version is None:
+            answer = await self._api.get(path("capabilities"))
+            versions = answer.get("capabilities", {}).get("m.room_versions", {})
+            self._room_version = str(versions.get("default", "10"))
+        return self._room_version
 
     async def _with_nonce(self, nonce: str) -> RoomId | None:
         if self._nonces is None:

@@ -6,6 +6,7 @@ session that a leaver holds, and send in clear when there is no crypto store.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,6 +27,9 @@ from bot.services.ports import Audience, Clock, Counters, Sent, Unreached, Witho
 
 TXN = "org.consilium.txn"
 PRESENT = frozenset({"join", "invite"})
+MOST_SESSIONS = 1_000
+"""Rooms whose sending session stays in memory."""
+
 SETTLING = 4
 """How often readers are looked up again because someone came or left while keys were being shared."""
 
@@ -55,7 +59,7 @@ class Readers:
 
     people: frozenset[UserId]
     allowed: Mapping[Address, KnownDevice]
-    refused: Mapping[Address, KnownDevice]
+    refused: Mapping[Address, tuple[KnownDevice, WithoutKey]]
     unreached: tuple[Unreached, ...]
     as_of: int
     """The count of device changes of these people before they were looked up."""
@@ -64,19 +68,19 @@ class Readers:
 def readers(people: Mapping[UserId, KnownPerson], audience: Audience, *, as_of: int = 0) -> Readers:
     """Sort every device of *people* (who are in the room) by *audience*."""
     allowed: dict[Address, KnownDevice] = {}
-    refused: dict[Address, KnownDevice] = {}
+    refused: dict[Address, tuple[KnownDevice, WithoutKey]] = {}
     unreached: list[Unreached] = []
     for user_id, person in people.items():
         reason = left_out(person, audience)
         if reason is not None:
             unreached.append(Unreached(user_id=user_id, device_id=None, reason=reason))
-            refused |= {address(device): device for device in person.devices.values()}
+            refused |= {address(device): (device, reason) for device in person.devices.values()}
             continue
         for device in person.devices.values():
             if device.cross_signed or audience.unsigned:
                 allowed[address(device)] = device
             else:
-                refused[address(device)] = device
+                refused[address(device)] = (device, WithoutKey.UNSIGNED_DEVICE)
                 unreached.append(
                     Unreached(user_id=user_id, device_id=device.device_id, reason=WithoutKey.UNSIGNED_DEVICE)
                 )
@@ -121,7 +125,7 @@ class Sender:
         self._timeouts = timeouts
         self._sharing = sharing
         self._locks: dict[RoomId, asyncio.Lock] = {}
-        self._outbound: dict[RoomId, Outbound] = {}
+        self._outbound: OrderedDict[RoomId, Outbound] = OrderedDict()
 
     async def send(
         self, room_id: RoomId, content: Mapping[str, Any], *, txn: str, audience: Audience, event_type: str
@@ -165,9 +169,11 @@ class Sender:
             raise Permanent("forbidden")
         present = [user for user, membership in members.items() if membership in PRESENT and user != self._user_id]
         # The server tells of changed devices only of people in a joined room: whoever is merely invited is asked anew.
-        invited = [user for user in present if members[user] == "invite"]
+        # While syncs fail it tells of nobody.
+        current = self._facts.is_current()
+        anew = [user for user in present if members[user] == "invite" or not current]
         as_of = self._directory.changes(present)
-        return readers(await self._directory.people(present, anew=invited), audience, as_of=as_of)
+        return readers(await self._directory.people(present, anew=anew), audience, as_of=as_of)
 
     async def _current(self, room_id: RoomId, found: Readers, encryption: Encryption, audience: Audience) -> Outbound:
         """Return the room's session, a new one if somebody who holds it may no longer read, or if it is used up."""
@@ -183,8 +189,16 @@ class Sender:
             session = await self._crypto.do(lambda machine: machine.new_outbound(room_id))
             outbound = Outbound(session=session, made_at=now, audience=audience)
             self._outbound[room_id] = outbound
+            self._make_room()
+        self._outbound.move_to_end(room_id)
         outbound.audience = audience
         return outbound
+
+    def _make_room(self) -> None:
+        """Drop the sessions that were not used for longest: a new one costs one key share."""
+        idle = [room_id for room_id, outbound in self._outbound.items() if not outbound.owed]
+        for room_id in idle[: max(len(self._outbound) - MOST_SESSIONS, 0)]:
+            del self._outbound[room_id]
 
     async def _share(self, room_id: RoomId, outbound: Outbound, found: Readers) -> tuple[Unreached, ...]:
         """Give the session to every reader who has not got it; remember who could not get it, from which message on."""
@@ -193,7 +207,7 @@ class Sender:
         if new:
             key_now = await self._crypto.do(lambda _: str(outbound.session.session_key))
             outbound.owed |= {who: (found.allowed[who], key_now) for who in new}
-        told = {who: device for who, device in found.refused.items() if who not in outbound.told}
+        told = {who: entry for who, entry in found.refused.items() if who not in outbound.told}
         result = await self._sharing.share(room_id, outbound.session.id, outbound.owed, refused=told)
         outbound.told |= set(told)
         for who in result.given:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import peewee
-from nio.crypto import DeviceStore, InboundGroupSession, OutgoingKeyRequest
-from nio.store import MegolmInboundSessions, SqliteStore
-from nio.store.database import use_database
+from nio.crypto import DeviceStore, OutgoingKeyRequest
+from nio.store import SqliteStore
 
 from bot.domain.errors import ExternalError
 
@@ -28,31 +27,12 @@ class KeyStore(SqliteStore):  # type: ignore[misc]  # nio is untyped
 
     def __init__(self, *, user_id: str, device_id: str, folder: Path, pickle_key: str) -> None:
         super().__init__(user_id, device_id, str(folder), pickle_key=pickle_key, database_name=FILE)
+        self._create_tables_of_ours()
+
+    def _create_tables_of_ours(self) -> None:
+        """Create what nio's store has not, if it is not there yet."""
         self.database.execute_sql("CREATE TABLE IF NOT EXISTS creations (room_id TEXT PRIMARY KEY, nonce TEXT)")
 
-    @use_database  # type: ignore[untyped-decorator]  # nio is untyped
-    def save_inbound_group_session(self, session: InboundGroupSession) -> None:
-        """Save a Megolm session under its id and its owner.
-
-        nio's row is keyed by the session id alone and overwritten by whoever sends that id again: a member could put a
-        later copy of a colleague's session, or one under his own name, in its place.
-        """
-        account = self._get_account()
-        MegolmInboundSessions.replace(
-            account=account,
-            sender_key=session.sender_key,
-            fp_key=session.ed25519,
-            room_id=session.room_id,
-            session=session.pickle(self.pickle_key),
-            session_id=f"{session.id}|{session.sender_key}|{session.room_id}",
-        ).execute()
-
-    @use_database  # type: ignore[untyped-decorator]  # nio is untyped
-    def delete_inbound_group_sessions(self, room_id: str) -> None:
-        """Delete every Megolm session of a room; the pages are overwritten (`secure_delete`). nio cannot."""
-        MegolmInboundSessions.delete().where(MegolmInboundSessions.room_id == room_id).execute()
-
-    @use_database  # type: ignore[untyped-decorator]  # nio is untyped
     def delete_session(self, session_id: str) -> None:
         """Delete one Olm session."""
         self.database.execute_sql("DELETE FROM olmsessions WHERE session_id = ?", (session_id,))
@@ -75,11 +55,11 @@ class KeyStore(SqliteStore):  # type: ignore[misc]  # nio is untyped
         self.database.execute_sql("INSERT OR REPLACE INTO creations VALUES (?, ?)", (room_id, nonce))
 
 
-class CryptoFailed(ExternalError):
-    """The crypto library or its store failed in a way that nobody foresaw."""
+class StoreFailed(ExternalError):
+    """The store could not be written, or the crypto library panicked: memory and disk may differ from here on."""
 
     def __init__(self) -> None:
-        super().__init__("crypto_failed")
+        super().__init__("store_failed")
 
 
 class CryptoThread:
@@ -91,7 +71,7 @@ class CryptoThread:
     async def run(self, work: Callable[[], T]) -> T:
         """Run *work* there and return its result.
 
-        A panic of the Rust library is a BaseException that would pass every handler: it becomes CryptoFailed.
+        A panic of the Rust library is a BaseException that would pass every handler: it becomes StoreFailed.
         """
 
         def guarded() -> T:
@@ -101,7 +81,7 @@ class CryptoThread:
                 raise
             except BaseException as panic:
                 if type(panic).__name__ == "PanicException":
-                    raise CryptoFailed from None
+                    raise StoreFailed from None
                 raise
 
         # Shielded: a cancelled caller must not leave a half-done transaction behind.
@@ -116,10 +96,10 @@ def in_one_transaction(store: KeyStore, work: Callable[[], T]) -> T:
     """Run *work* with everything it writes committed together.
 
     Raises:
-        ExternalError: "store_failed": the disk is full or broken.
+        StoreFailed: the disk is full or broken.
     """
     try:
         with store.database.atomic():
             return work()
     except peewee.PeeweeException:
-        raise ExternalError("store_failed") from None
+        raise StoreFailed from None

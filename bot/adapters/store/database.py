@@ -130,7 +130,10 @@ class Database:
         """
         # Not in aiosqlite's own thread: it does not wait for that thread when the opening fails.
         ready = await to_end(asyncio.to_thread(self._connect))
-        self._opened = await aiosqlite.Connection(lambda: ready, iter_chunk_size=64)
+        connection = aiosqlite.Connection(lambda: ready, iter_chunk_size=64)
+        # A program that fails before it closes the database must end, not wait for the thread for ever.
+        connection._thread.daemon = True  # noqa: SLF001  # aiosqlite has no other way to say it
+        self._opened = await connection
         try:
             await self._upgrade()
         except BaseException as error:
