@@ -12,6 +12,7 @@ COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "commands": ("Commands that were carried out", ("verb",)),
     "refusals": ("Commands that were refused", ("code",)),
     "handling_failed": ("Messages that the program failed to handle", ()),
+    "thrown_out": ("Times that somebody removed the bot from a case's room", ()),
     "invitations_refused": ("Invitations that the bot declined", ()),
     "unexpected_members": ("People found in a case room whom the bot had not invited", ()),
     "effects_failed": ("Tries of the outbox that failed", ("kind", "code")),

@@ -9,7 +9,7 @@ from bot.domain.errors import Refusal
 from bot.domain.ids import CaseId
 from bot.domain.language import Language, folded
 from bot.domain.lookup import find
-from bot.domain.notice import Bullets
+from bot.domain.notice import Bullets, Verb
 from bot.services.ports import Origin
 from bot.services.turn import Turn
 
@@ -189,4 +189,4 @@ def only_a_code(text: str) -> str | None:
 
 def suggestions(verbs: Sequence[str]) -> Bullets:
     """Return verbs as a list to be shown."""
-    return Bullets(tuple(f"!{verb}" for verb in verbs))
+    return Bullets(tuple(Verb(verb) for verb in verbs))

@@ -158,7 +158,7 @@ class Dispatch:
             case ArrivalKind.MEMBER:
                 await self._member(unit, arrival)
             case ArrivalKind.LEFT:
-                await unit.forget_room(arrival.room_id)
+                await self._left(unit, arrival)
             case _:
                 await self._note_event(unit, arrival)
 
@@ -179,6 +179,17 @@ class Dispatch:
         if await unit.value(f"greeted:{arrival.sender}") is None:
             await unit.save_value(f"greeted:{arrival.sender}", "unencrypted")
             await unit.plan(Say(place=Direct(user_id=arrival.sender), notice=_contact("room_not_encrypted")))
+
+    async def _left(self, unit: Unit, arrival: Arrival) -> None:
+        """The bot is out of a room: a direct chat is forgotten, a case's room stays in the ledger until it is erased."""
+        entry = await unit.room(arrival.room_id)
+        if entry is None:
+            return
+        if entry.case_id is None:
+            await unit.forget_room(arrival.room_id)
+        elif arrival.content.get("by") != self._bot:
+            self._counters.count("thrown_out")
+            await unit.audit(AuditEvent(kind="thrown_out", by=arrival.sender, case_id=entry.case_id))
 
     async def _member(self, unit: Unit, arrival: Arrival) -> None:
         """Somebody came or went: whoever does not belong into a case is removed, and everybody is told."""

@@ -13,7 +13,7 @@ from bot.chat.texts import text
 from bot.domain.ids import UserId
 from bot.domain.language import Language
 from bot.domain.lines import Catalogue
-from bot.domain.notice import At, Bullets, Clinical, Label, LineName, Notice, Phrase, Rows, Value, Who, Word
+from bot.domain.notice import At, Bullets, Clinical, Label, LineName, Notice, Phrase, Rows, Value, Verb, Who, Word
 
 POLL_START = "org.matrix.msc3381.poll.start"
 VERSION = 1
@@ -146,6 +146,8 @@ class ChatRenderer:
                 return str(format_datetime(at.astimezone(self._timezone), "EEE d MMM y, HH:mm", locale=language.value))
             case Word(code):
                 return self.sentence(f"word.{code}", {}, language)
+            case Verb(verb):
+                return f"!{self.verb(verb, language)}"
             case Label(labels):
                 return labels.get(language.value) or labels.get("en") or next(iter(labels.values()), "")
             case LineName(line):
@@ -156,7 +158,7 @@ class ChatRenderer:
             case Clinical(words):
                 return words.translate(_NO_MARKS)
             case Phrase(key, values):
-                return self.sentence(key, values, language, names)
+                return self._marked(key, values, language, names)
             case Rows(rows):
                 lines = [(self._value(a, language, names), self._value(b, language, names)) for a, b in rows]
                 return "\n".join(f"• {a}: {b}" for a, b in lines) if lines else ""

@@ -23,6 +23,13 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb of the bot, as it is written in the reader's language."""
+
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """A text that stands in a line's file, by language code."""
 
@@ -64,7 +71,7 @@ class Bullets:
     items: tuple["Value", ...] = field(repr=False)
 
 
-Value = Union[str, int, float, None, At, Word, Label, LineName, Who, Clinical, Rows, Bullets, "Phrase"]
+Value = Union[str, int, float, None, At, Word, Verb, Label, LineName, Who, Clinical, Rows, Bullets, "Phrase"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from functools import cache
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path, PurePath
+from shutil import copyfile
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
@@ -24,7 +25,7 @@ from PIL import Image
 
 from bot.adapters.report.characters import OWN_FONTS, drawable, fallback_fonts
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _PIXELS_PER_INCH = 288
@@ -41,13 +42,9 @@ _MOST_ROWS, _MOST_CHARACTERS = 36, 1200
 
 _LEAST_ROW_MM = 5
 _TITLES = frozenset({"dr", "pr", "prof", "dre", "pre", "docteur", "doctor", "mme", "m"})
-_PADLOCK = (
-    '<svg viewBox="0 0 24 24" role="img" aria-label="encrypted"><path d="M6 10h12a1.6 1.6 0 0 1 1.6 1.6v8.2a1.6 1.6 0 0 1'
-    '-1.6 1.6H6a1.6 1.6 0 0 1-1.6-1.6v-8.2A1.6 1.6 0 0 1 6 10z"/><path d="M8 10V7a4 4 0 0 1 8 0v3h-2.2V7a1.8 1.8 0 0 0'
-    '-3.6 0v3z"/></svg>'
-)
+_PADLOCK = '<svg viewBox="0 0 24 24" role="img" aria-label="encrypted"><use href="#padlock"/></svg>'
 # Signs of which no font here has a good picture in text size; the template draws them.
-_SHAPES = {"🔔": "bell", "📎": "clip", "⚠": "warning", "🔒": "lock", "✅": "check", "✓": "check", "✔": "check", "→": "arrow"}
+_SHAPES = dict(zip("🔔📎⚠🔒✅✓✔→", "bell clip warning lock check check check arrow".split(), strict=True))
 _SHAPE = re.compile(f"([{''.join(_SHAPES)}])")
 # Invisible by design (direction marks, joiners, colour or text variants of a sign): no box stands for them.
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]")
@@ -65,8 +62,8 @@ class ChatLine:
     """One message as a client shows it.
 
     *at* is shown as it is: the caller gives it in the reader's time zone. *html* is the bot's own formatted body
-    (`strong`, `code`, `br`, `hr`; anything else is removed), preferred to *text* where there is one. With *poll*, *text*
-    is the question, and *chosen* the index of the reader's choice.
+    (`strong`, `code`, `br`, `hr`; anything else is removed), preferred to *text* where there is one. With *poll*,
+    *text* is the question, and *chosen* the index of the reader's choice.
     """
 
     sender: str
@@ -199,12 +196,15 @@ def as_markdown(title: str, lines: Sequence[ChatLine]) -> str:
             what = "film" if line.is_film else "picture" if line.picture is not None else "file"
             out += [f"> *{what}: {_escaped(_plain(line.file_name or '')) or line.picture_mime}*", ">"]
         for row in _rows(line):
-            out.append("> ---" if row is _RULE else f"> {_marked(row)}".rstrip())
+            # Two blanks at the end keep the break; a line across needs a gap, or it would make a heading of the words.
+            out += [">", "> ---", ">"] if row is _RULE else [f"> {_marked(row)}  " if row else ">"]
+        if line.poll:
             out.append(">")
         for n, option in enumerate(line.poll):
             out.append(f"> - [{'x' if n == line.chosen else ' '}] {_escaped(_plain(option))}")
         while out[-1] == ">":
             out.pop()
+        out[-1] = out[-1].rstrip()
         out.append("")
     return "\n".join(out)
 
@@ -277,9 +277,10 @@ def _bubble(line: ChatLine, *, first: bool) -> str:
         marks = [' class="chosen"' if n == line.chosen else "" for n in range(len(line.poll))]
         options = [f"<li{mark}>{_shown(_plain(option))}</li>" for mark, option in zip(marks, line.poll, strict=True)]
         parts.append(f"<ul>{''.join(options)}</ul>")
-    classes = " ".join(c for c, on in (("line", True), ("mine", line.mine), ("bot", line.bot), ("next", not first)) if on)
+    classes = {"mine": line.mine, "bot": line.bot, "next": not first}
     return (
-        f'<div class="{classes}"><span class="avatar">{_shown(_initial(line.sender))}</span><div>'
+        f'<div class="{" ".join(["line", *(name for name, fits in classes.items() if fits)])}">'
+        f'<span class="avatar">{_shown(_initial(line.sender))}</span><div>'
         f'<div class="who">{_shown(_plain(line.sender))}</div><div class="bubble">{"".join(parts)}'
         f'<time datetime="{line.at.isoformat()}">{_time(line.at)}</time></div></div></div>'
     )
@@ -305,28 +306,27 @@ def as_picture(title: str, lines: Sequence[ChatLine], *, width_mm: float = 90, m
     if not (60 <= width_mm <= 300 and 80 <= max_height_mm <= 2000):
         raise ValueError("screen_size")
     newest = lines[-math.ceil(max_height_mm / _LEAST_ROW_MM) :]
+    people = ", ".join(dict.fromkeys(_plain(line.sender) for line in lines))
     with TemporaryDirectory() as name:
         folder = Path(name)
         data: dict[str, Json] = {
-            "title": drawable(_plain(title), limit=round(width_mm / 2.7)),
+            "title": drawable(_plain(title), longest=200, limit=round(width_mm / 2.7)),
             "letter": drawable(_initial(title)),
-            "people": drawable(", ".join(dict.fromkeys(_plain(line.sender) for line in lines)), limit=round(width_mm / 1.9)),
+            "people": drawable(people, longest=200, limit=round(width_mm / 1.7)),
             "clock": _time(lines[-1].at) if lines else "",
             "width": width_mm,
             "height": max_height_mm,
             "items": _items(newest, lines, folder),
         }
-        # The texts go in as JSON strings, which the template never reads as markup; the folder holds the pictures alone.
-        png = typst.compile(
-            (_TEMPLATES / "chat.typ").read_bytes(),
+        # The texts go in as JSON strings, which the template never reads as markup; beside it lie the pictures alone.
+        return typst.compile(
+            copyfile(_TEMPLATES / "chat.typ", folder / "chat.typ"),
             root=folder,
             font_paths=_fonts(),
             format="png",
             ppi=_PIXELS_PER_INCH,
             sys_inputs={"data": json.dumps(data)},
         )
-    assert isinstance(png, bytes)  # one page, whatever its height
-    return png
 
 
 @cache
@@ -345,11 +345,15 @@ def _items(newest: Sequence[ChatLine], every: Sequence[ChatLine], folder: Path) 
             items.append({"kind": "day", "words": _day(line.at)})
         picture = _picture(line, folder / f"{n}.png")
         pill = picture is None and (line.file_name is not None or line.picture is not None)
-        file: Json = {"name": _name(line, 60), "kind": drawable(_kind(line)), "film": line.is_film} if pill else None
+        file: Json = (
+            {"name": _named(line.file_name or "…", 60), "kind": drawable(_kind(line)), "film": line.is_film}
+            if pill
+            else None
+        )
         items.append(
             {
                 "kind": "line",
-                "who": _name_of(line.sender),
+                "who": _named(line.sender, 44),
                 "letter": drawable(_initial(line.sender)),
                 "person": others.index(line.sender) if line.sender in others else 0,
                 "mine": line.mine,
@@ -360,7 +364,7 @@ def _items(newest: Sequence[ChatLine], every: Sequence[ChatLine], folder: Path) 
                 "picture": picture,
                 "file": file,
                 "options": [
-                    {"words": drawable(_plain(option), longest=_LONGEST_WORD, limit=160), "chosen": i == line.chosen}
+                    {"words": _named(option, 160), "chosen": i == line.chosen}
                     for i, option in enumerate(line.poll[:20])
                 ],
             }
@@ -368,12 +372,8 @@ def _items(newest: Sequence[ChatLine], every: Sequence[ChatLine], folder: Path) 
     return items
 
 
-def _name_of(sender: str) -> str:
-    return drawable(_plain(sender), longest=_LONGEST_WORD, limit=44)
-
-
-def _name(line: ChatLine, limit: int) -> str:
-    return drawable(_plain(line.file_name or "") or "…", longest=_LONGEST_WORD, limit=limit)
+def _named(name: str, limit: int) -> str:
+    return drawable(_plain(name), longest=_LONGEST_WORD, limit=limit)
 
 
 def _shortened(rows: _Rows) -> _Rows:

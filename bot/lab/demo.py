@@ -194,7 +194,8 @@ async def _stage(folder: Path, clock: MovableClock, results: Path) -> AsyncItera
 
 async def _enrol(story: Story) -> None:
     story.chapter("1  A physician is enrolled")
-    await story.enter("admin")
+    for local in ("admin", "lambert", "peeters"):
+        await story.enter(local)
     await story.types("admin", f"!unlock {story.code('admin')}")
     await story.hears("admin", "unlocked")
     newcomer = LabPerson(user="dupont", name="Dr Anne Dupont", inami="19999915003", email="dupont@hospital.localhost")
@@ -288,7 +289,6 @@ def _package_file(name: str) -> bytes:
 async def _route(story: Story) -> None:
     story.chapter("3  The experts are rung; the first who takes the case is in")
     for expert in ("lambert", "peeters"):
-        await story.enter(expert)
         ring = await story.hears(expert, "ring", case=story.case)
         clinical = any(word in ring.body.lower() for word in ("fa ", "ablation", "4711", "ryth", "rhyth", "1958"))
         story.check(not clinical, f"{expert}: the ring names {story.case} and a time, no clinical word")
@@ -380,8 +380,16 @@ async def _verify(story: Story, pdf: bytes) -> None:
 
 
 def _pdfsig(path: Path) -> str:
-    with tempfile.TemporaryDirectory() as nss:
-        done = subprocess.run(["pdfsig", "-nssdir", nss, str(path)], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    """Return what poppler's own check says; a home of its own keeps the reader's certificates out of it."""
+    with tempfile.TemporaryDirectory() as home:
+        environment = {"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "C"}
+        done = subprocess.run(  # noqa: S603
+            ["pdfsig", str(path)],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+        )
     return done.stdout
 
 
@@ -418,7 +426,8 @@ async def _end(story: Story) -> None:
     left = [m for m in media if await story.lab.medium_is_there(m)]
     story.check(bool(media) and not left, f"none of the {len(media)} files is on the homeserver any more")
     story.check(not await story.lab.room_is_there(story.room), "the room is gone from the homeserver")
-    story.check("rooms_left" not in certificate["not_reached"], f"certificate: {certificate['events']} messages, {certificate['media']} files, key destroyed")
+    reached = certificate["rooms"] == 1 and not {"rooms_left", "media_left", "no_eraser"} & set(certificate["not_reached"])
+    story.check(reached, f"certificate: {certificate['events']} messages, {certificate['media']} files, key destroyed")
     async with opened_records(story.lab.config, story.clock) as records:
         rows = await records.store.audit_rows()
     story.check(first_break(rows) is None, f"the audit chain of {len(rows)} rows is unbroken")

@@ -19,6 +19,8 @@ from bot.services.ports import Clock, DocumentReader, EncryptedFile, Rooms, Stor
 from bot.services.turn import Cases
 
 _CHUNK = 1 << 20
+# What can be said about a file that was not taken; every other fault of the way to it is "other".
+_SAID = frozenset({"empty", "too_large", "bomb", "duplicate", "bad_hash", "file_damaged", "not_found"})
 # A file whose decoder gave up is kept and offered as it is; one that would harm is not kept at all.
 _KEPT = frozenset({RefusalCode.CRASHED, RefusalCode.TIME_LIMIT, RefusalCode.MEMORY_LIMIT})
 
@@ -137,6 +139,7 @@ class Documents:
         return file_id
 
     async def _refuse(self, effect: TakeIn, code: str, twin: int | None = None) -> None:
+        code = code if code in _SAID else "other"
         async with self._store.unit() as unit:
             case = await self._cases.get(unit, effect.case_id)
             document = case.document(effect.n)

@@ -163,6 +163,7 @@ class Expiry:
             await unit.save_value(f"certificate:{effect.case_id}", json.dumps({**certificate, "room_ids": []}))
             for room_id in rooms:
                 await unit.forget_room(room_id)
+            await unit.forget_values(f"unreached:{effect.case_id}:")
             if requester:
                 notice = Notice(
                     text="erased",

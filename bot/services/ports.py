@@ -579,6 +579,9 @@ class Unit(Protocol):
     async def save_value(self, key: str, value: str) -> None:
         """Write a small value."""
 
+    async def forget_values(self, prefix: str) -> None:
+        """Delete every small value whose key begins with *prefix*."""
+
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         """Open an inner part that is undone alone if it raises."""
 
@@ -593,7 +596,7 @@ class Store(Arrivals, Protocol):
         """Return arrivals that were not handled yet (and are not waiting for a key), in the order they came."""
 
     async def ready_effects(self, now: datetime) -> Sequence[Planned]:
-        """Return the first effect of every lane whose time has come, the oldest first."""
+        """Return the first effect of every lane whose time has come, the oldest first, at most 100."""
 
     async def oldest_effect(self) -> datetime | None:
         """Return when the oldest effect in the outbox was planned."""

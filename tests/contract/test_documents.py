@@ -4,8 +4,9 @@ import asyncio
 import hashlib
 import io
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.uid import JPEG2000, UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from bot.adapters.documents import DocumentReader, Limits
 from bot.domain.documents import DocumentKind, Examined, FactCode, NoteCode, PreviewRole, RefusalCode, Refused
@@ -39,14 +41,13 @@ async def reader(request: pytest.FixtureRequest) -> AsyncIterator[Reader]:
 
 
 async def examine(
-    reader: Reader, data: bytes, *, identity: str = "strip", salt: bytes = SALT
+    reader: Reader, data: bytes, *, identity: Literal["strip", "keep"] = "strip", salt: bytes = SALT
 ) -> tuple[Examined, bytes]:
     """Return what *reader* finds in *data*, and the clean copy's bytes."""
     fd = os.memfd_create("test", os.MFD_CLOEXEC)
     try:
         os.pwrite(fd, data, 0)
-        policy = "strip" if identity == "strip" else "keep"
-        found = await reader.examine(fd, size=len(data), identity=policy, case_salt=salt)
+        found = await reader.examine(fd, size=len(data), identity=identity, case_salt=salt)
     finally:
         os.close(fd)
     if found.clean is None:
@@ -65,12 +66,17 @@ def frames_of(found: Examined) -> tuple[list[NDArray[np.uint8]], list[float]]:
     """Return the film's frames as a player shows them, grey, and their times in seconds."""
     data = next(one.data for one in found.previews if one.role is PreviewRole.LOOP)
     grey, times = [], []
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         for frame in container.decode(video=0):
             rgb = frame.to_ndarray(format="rgb24").astype(np.float32)
             grey.append((rgb @ np.array([0.299, 0.587, 0.114], np.float32)).round().astype(np.uint8))
             times.append(frame.time)
     return grey, times
+
+
+def open_descriptors() -> int:
+    """Return how many descriptors this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 # What both do
@@ -93,7 +99,7 @@ async def test_a_file_over_the_limit_is_refused_before_it_is_read(reader: Reader
 
 
 @pytest.mark.parametrize(
-    ("data", "kind", "mime", "role"),
+    "data,kind,mime,role",
     [
         (made.photo("JPEG"), DocumentKind.IMAGE, "image/jpeg", PreviewRole.THUMBNAIL),
         (made.photo("PNG"), DocumentKind.IMAGE, "image/png", PreviewRole.THUMBNAIL),
@@ -156,12 +162,12 @@ async def test_what_identifies_is_counted_and_never_shown_by_repr(reader: Reader
 async def test_no_descriptor_is_left_open(reader: Reader) -> None:
     """After a file that was examined and one that was refused, the process has the descriptors that it had before."""
     await examine(reader, made.photo())
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     await examine(reader, made.photo())
     await examine(reader, b"just some words")
     with pytest.raises(Refused):
         await examine(reader, b"")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 # Loops
@@ -190,14 +196,14 @@ async def test_a_film_says_how_its_colours_are_meant(real: DocumentReader) -> No
     """Range and matrix are tagged, so that no player guesses; H.264 in 4:2:0, as every phone plays it."""
     found, _ = await examine(real, made.loop(made.screens(3)))
     data = found.previews[0].data
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         context = container.streams.video[0].codec_context
         assert (context.name, context.pix_fmt, context.color_range, context.colorspace) == ("h264", "yuv420p", 1, 6)
     assert data.index(b"moov") < data.index(b"mdat")
 
 
-@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, JPEGBaseline8Bit, made.JPEG2000Lossless])
-async def test_nothing_outside_the_picture_regions_is_shown(real: DocumentReader, syntax: made.UID) -> None:
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEG2000Lossless])
+async def test_nothing_outside_the_picture_regions_is_shown(real: DocumentReader, syntax: UID) -> None:
     """The stripe on top, where names stand, is black in film, still and copy; the wedge keeps its greys."""
     data = made.loop(made.screens(8), made.with_regions(made.region(0, 30, 159, 119)), syntax=syntax)
     found, clean = await examine(real, data)
@@ -245,19 +251,22 @@ async def test_where_identity_is_kept_the_screen_stays_as_it_is(real: DocumentRe
 
 
 @pytest.mark.parametrize(
-    "name", ["OBXXXX1A_rle_2frame.dcm", "OBXXXX1A_2frame.dcm", "OBXXXX1A_expb_2frame.dcm"], ids=["rle", "plain", "big"]
+    "name", ["OBXXXX1A_rle_2frame.dcm", "OBXXXX1A_2frame.dcm", "OBXXXX1A_expb_2frame.dcm"], ids=["rle", "le", "be"]
 )
 async def test_palette_loops_come_in_their_colours_however_packed(real: DocumentReader, name: str) -> None:
     """The same loop run-length encoded, plain and big-endian gives the same still."""
     found, _ = await examine(real, made.packaged(name))
     still = preview(found, PreviewRole.STILL)
-    assert still[300, 450].tolist() == [56, 96, 152]
+    source = made.reread(made.packaged("OBXXXX1A_2frame.dcm"))
+    coloured = apply_color_lut(source.pixel_array[1], source) >> 8
+    inside = (slice(62, 518), slice(122, 798))
+    assert np.array_equal(still[inside], coloured[inside])
     assert NoteCode.TIMING_ASSUMED in found.notes
 
 
 @pytest.mark.parametrize("codec", ["mpeg2video", "libx264", "libx265"])
 async def test_a_film_inside_a_dicom_file_is_shown_and_masked(real: DocumentReader, codec: str) -> None:
-    """MPEG-2, H.264 and HEVC streams have no pixel decoder in DICOM libraries; names in them are masked all the same."""
+    """DICOM libraries do not decode MPEG-2, H.264 and HEVC; names in them are masked all the same."""
     found, clean = await examine(real, made.film_loop(codec))
     assert found.kind is DocumentKind.ECHO_LOOP
     grey, times = frames_of(found)
@@ -435,16 +444,13 @@ async def test_pseudonyms_hold_within_a_case_and_nowhere_else(real: DocumentRead
 # Bad input
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("make", [lambda: made.loop(made.screens(10)), made.photo, made.pdf, made.film, made.an_ecg])
-async def test_a_file_cut_in_the_middle_gets_a_true_answer(
-    real: DocumentReader, make: Callable[[], bytes], share: float
-) -> None:
-    """Whatever is shown comes with a note that something is missing; nothing crashes."""
-    data = make()
-    found, _ = await examine(real, data[: int(len(data) * share)])
-    said = {NoteCode.UNREADABLE, NoteCode.TRUNCATED, NoteCode.NOT_SHOWN, NoteCode.LOOP_SHORTENED}
-    assert said & set(found.notes) or found.kind is DocumentKind.PDF
+async def test_a_file_cut_in_the_middle_gets_a_true_answer(real: DocumentReader) -> None:
+    """Whatever is shown comes with a note that something is missing; nothing crashes. A PDF may still show pages."""
+    whole = [made.loop(made.screens(10)), made.photo(), made.pdf(3), made.film(), made.an_ecg()]
+    cut = [data[: int(len(data) * share)] for data in whole for share in (0.3, 0.9)]
+    said = {NoteCode.UNREADABLE, NoteCode.TRUNCATED, NoteCode.NOT_SHOWN}
+    for found, _ in await asyncio.gather(*(examine(real, data) for data in cut)):
+        assert said & set(found.notes) or found.kind is DocumentKind.PDF, found.kind
 
 
 async def test_bombs_are_refused_and_cost_nothing(real: DocumentReader) -> None:
@@ -458,20 +464,19 @@ async def test_bombs_are_refused_and_cost_nothing(real: DocumentReader) -> None:
         "nested": made.nested(100_000),
         "photo": made.png_of(30_000, 30_000),
     }
-    assert DeflatedExplicitVRLittleEndian.is_deflated
     for name, data in bombs.items():
         with pytest.raises(Refused) as refused:
             await examine(real, data)
         assert refused.value.code is RefusalCode.BOMB, name
     found, _ = await examine(real, made.image_of(JPEG2000, 100, 100, encapsulate([lie])))
-    assert found.notes == (NoteCode.HEADER_MISMATCH,) or NoteCode.HEADER_MISMATCH in found.notes
+    assert NoteCode.HEADER_MISMATCH in found.notes
     assert found.previews == ()
 
 
 async def test_a_child_that_takes_too_long_is_ended() -> None:
     """The clock of the parent and the clock of the kernel end it with the same word."""
-    data = made.loop(made.screens(300, rows=400, columns=400))
-    for limits in (Limits(wall_seconds=0.001), Limits(cpu_seconds=1, film_side=400)):
+    data = made.loop(made.screens(600, rows=480, columns=480), made.with_regions(made.region(0, 30, 479, 479)))
+    for limits in (Limits(wall_seconds=0.001), Limits(cpu_seconds=1)):
         reader = DocumentReader(limits=limits)
         with pytest.raises(Refused) as refused:
             await examine(reader, data)
@@ -492,14 +497,14 @@ async def test_a_child_that_takes_too_much_memory_is_ended() -> None:
 
 async def test_an_examination_that_is_called_off_ends_its_child(real: DocumentReader) -> None:
     """Cancelling leaves neither child nor descriptor."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     task = asyncio.create_task(examine(real, made.loop(made.screens(300, rows=400, columns=400))))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     found, _ = await examine(real, made.photo())
     assert found.kind is DocumentKind.IMAGE
 

@@ -107,6 +107,13 @@ class HandmadeClient:
             vodozemac.Curve25519PublicKey.from_base64(key["key"]),
         )
 
+    def meet_by_a_key_that_nobody_has(self) -> None:
+        """Start an Olm session with a one-time key that the other device lost, or never had."""
+        self._session = self.olm.create_outbound_session(
+            vodozemac.Curve25519PublicKey.from_base64(self._their["curve25519"]),
+            vodozemac.Curve25519SecretKey().public_key(),
+        )
+
     async def send_olm(self, text: bytes) -> None:
         """Send *text*, whatever it is, in the Olm session."""
         assert self._session is not None

@@ -195,6 +195,27 @@ async def test_the_folder_of_another_account_is_refused(world: World) -> None:
     assert await refusal(other) == "other_account"
 
 
+async def test_a_new_device_is_signed_by_the_same_identity(world: World) -> None:
+    """Signed out on the homeserver and its folder moved aside: a new device, and nobody has to approve anything."""
+    account = await world.account("consilium")
+    await world.homeserver.call("POST", "/_matrix/client/v3/logout", body={}, token=account)
+    bot = await world.bot(started=False)
+    bot.account, bot.sign_in = account, Password(password=account.password)
+    await bot.start()
+    identity = bot.engine.master_key
+    await bot.stop()
+    devices = f"/_synapse/admin/v2/users/{account.user_id}/devices"
+    (old,) = (await world.homeserver.admin_request("GET", devices))["devices"]
+    await world.homeserver.admin_request("DELETE", f"{devices}/{old['device_id']}")
+    bot.folder = bot.folder.with_name("aside")
+
+    await bot.start()
+
+    (new,) = (await world.homeserver.admin_request("GET", devices))["devices"]
+    assert bot.engine.master_key == identity
+    assert new["device_id"] != old["device_id"]
+
+
 async def test_a_wrong_pickle_key_is_refused(world: World) -> None:
     """The store is never begun anew beside the one that cannot be read."""
     bot = await world.bot()

@@ -1,9 +1,12 @@
 """What nobody should send: each reproduced as ending nio's sync loop, here each contained and counted."""
 
 import json
-from collections.abc import Awaitable, Callable
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 
 import pytest
+import pytest_asyncio
 
 from bot.services.ports import ArrivalKind
 from tests.matrix.handmade import OLM, HandmadeClient
@@ -28,6 +31,38 @@ async def a_room(client: HandmadeClient, bot: Bot) -> str:
     room = await client.open_room(bot.user_id)
     await bot.engine.join((await bot.inbox.wait_kind(ArrivalKind.INVITE, room)).room_id)
     return room
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Company:
+    """A bot, a member of a room with it, and a stranger, for all rows of the tables."""
+
+    bot: Bot
+    doctor: HandmadeClient
+    stranger: HandmadeClient
+    room: str
+
+    def contained(self) -> int:
+        """Return how much was contained so far."""
+        return self.bot.tally.total("matrix_contained")
+
+    async def still_hears(self) -> None:
+        """Let the doctor say something new, in a new session, and wait for it."""
+        self.doctor.renew_session()
+        await self.doctor.share(self.room)
+        body = secrets.token_hex(8)
+        await self.doctor.send_event(self.room, self.doctor.message(self.room, body))
+        await self.bot.inbox.wait_for(body)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def company(shared_world: World) -> AsyncIterator[Company]:
+    bot = await shared_world.bot(shared=True)
+    doctor, stranger = await handmade(shared_world, bot), await handmade(shared_world, bot)
+    room = await a_room(doctor, bot)
+    await doctor.share(room)
+    yield Company(bot=bot, doctor=doctor, stranger=stranger, room=room)
+    await bot.stop()
 
 
 Poison = Callable[[HandmadeClient], Awaitable[None]]
@@ -73,20 +108,14 @@ TO_DEVICE: dict[str, Poison] = {
 
 
 @pytest.mark.parametrize("poison", TO_DEVICE.values(), ids=TO_DEVICE.keys())
-async def test_a_poisoned_to_device_message_stops_nothing(world: World, poison: Poison) -> None:
-    """A stranger's to-device message is contained and counted; what is behind it in the batch is handled."""
-    bot = await world.bot()
-    stranger, doctor = await handmade(world, bot), await handmade(world, bot)
-    room = await a_room(doctor, bot)
-    await bot.stop()
-    await poison(stranger)
-    await doctor.share(room)
-    await doctor.send_event(room, doctor.message(room, "after the poison"))
+async def test_a_poisoned_to_device_message_stops_nothing(company: Company, poison: Poison) -> None:
+    """A stranger's to-device message is contained and counted; what comes behind it is handled."""
+    before = company.contained()
 
-    await bot.start()
+    await poison(company.stranger)
 
-    await bot.inbox.wait_for("after the poison")
-    assert bot.tally.total("matrix_contained") == 1
+    await company.still_hears()
+    assert company.contained() == before + 1
 
 
 ROOM: dict[str, Callable[[HandmadeClient, str], object]] = {
@@ -116,21 +145,34 @@ ROOM: dict[str, Callable[[HandmadeClient, str], object]] = {
 
 @pytest.mark.parametrize("poison", ROOM.values(), ids=ROOM.keys())
 async def test_a_poisoned_room_event_stops_nothing(
-    world: World, poison: Callable[[HandmadeClient, str], object]
+    company: Company, poison: Callable[[HandmadeClient, str], object]
 ) -> None:
-    """A member's event is contained and counted; what is behind it in the room is handled."""
+    """A member's event is contained and counted; what comes behind it is handled."""
+    before = company.contained()
+
+    await company.doctor.send_event(company.room, poison(company.doctor, company.room))
+
+    await company.still_hears()
+    assert company.contained() == before + 1
+
+
+async def test_poison_in_one_batch_with_a_message_and_its_key_takes_neither_away(world: World) -> None:
+    """The batch in which a stranger's poison stands brings everything else that is in it."""
     bot = await world.bot()
-    doctor = await handmade(world, bot)
+    stranger, doctor = await handmade(world, bot), await handmade(world, bot)
     room = await a_room(doctor, bot)
     await bot.stop()
+    for poison in TO_DEVICE.values():
+        await poison(stranger)
     await doctor.share(room)
-    await doctor.send_event(room, poison(doctor, room))
+    for content in ROOM.values():
+        await doctor.send_event(room, content(doctor, room))
     await doctor.send_event(room, doctor.message(room, "after the poison"))
 
     await bot.start()
 
     await bot.inbox.wait_for("after the poison")
-    assert bot.tally.total("matrix_contained") == 1
+    assert bot.tally.total("matrix_contained") == len(TO_DEVICE) + len(ROOM)
 
 
 async def test_a_first_message_for_a_key_that_is_gone_is_contained(world: World) -> None:
@@ -138,9 +180,8 @@ async def test_a_first_message_for_a_key_that_is_gone_is_contained(world: World)
     bot = await world.bot()
     stranger, doctor = await handmade(world, bot), await handmade(world, bot)
     room = await a_room(doctor, bot)
-    unknown = stranger.olm.create_outbound_session(stranger.olm.curve25519_key, stranger.olm.curve25519_key)
-    kind, body = unknown.encrypt(b"{}").to_parts()
-    await stranger.send_olm_message({"type": kind, "body": body.hex()})
+    stranger.meet_by_a_key_that_nobody_has()
+    await stranger.send_olm(stranger.olm_payload("m.dummy", {}))
     await doctor.share(room)
 
     await doctor.send_event(room, doctor.message(room, "after the poison"))

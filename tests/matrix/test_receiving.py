@@ -152,7 +152,9 @@ async def test_the_same_ciphertext_written_differently_has_the_same_fingerprint(
     """Base64 can be padded or not: it is the same message."""
     bot = await world.bot()
     client, room = await acquainted(world, bot)
-    sealed = client.message(room, "take")
+    # The first of a few lengths whose base64 wants padding.
+    several = (client.message(room, "take", filler="x" * length) for length in range(0, 64, 8))
+    sealed = next(content for content in several if len(content["ciphertext"]) % 4)
     padding = "=" * (-len(sealed["ciphertext"]) % 4)
     await client.send_event(room, sealed)
     await client.send_event(room, sealed | {"ciphertext": sealed["ciphertext"] + padding})
@@ -160,7 +162,6 @@ async def test_the_same_ciphertext_written_differently_has_the_same_fingerprint(
     await client.send_event(room, client.message(room, "end"))
 
     await bot.inbox.wait_for("end")
-    assert padding
     assert bot.inbox.bodies(room) == ["take", "end"]
 
 

@@ -136,8 +136,12 @@ class World:
         timeouts: Timeouts = QUICK,
         sign_in: SignIn | None = None,
         started: bool = True,
+        shared: bool = False,
     ) -> Bot:
-        """Return a fresh bot, signed in with a token and syncing unless *started* is False."""
+        """Return a fresh bot, signed in with a token and syncing unless *started* is False.
+
+        `stop_bots` leaves a *shared* one alone: who made it stops it.
+        """
         account = await self.account("consilium")
         bot = Bot(
             account=account,
@@ -147,7 +151,8 @@ class World:
             timeouts=timeouts,
             room_version=room_version,
         )
-        self._bots.append(bot)
+        if not shared:
+            self._bots.append(bot)
         if started:
             await bot.start()
         return bot

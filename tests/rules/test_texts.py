@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -164,7 +164,8 @@ def test_what_stands_between_backticks_is_the_same_verb_in_every_language(langua
                 assert copied == english
                 continue
             found, meant = (_commands().find(words.removeprefix("!")) for words in (copied, english))
-            assert found is not None and meant is not None, key
+            assert found is not None, key
+            assert meant is not None, key
             assert found[0] is meant[0], key
             assert copied.removeprefix("!").startswith(_first_name(found[0], language)), key
             assert copied.startswith("!") == english.startswith("!"), key
@@ -175,7 +176,7 @@ def test_what_stands_between_backticks_is_the_same_verb_in_every_language(langua
 
 @EVERY_LANGUAGE
 def test_a_step_is_called_like_the_verb_that_takes_it(language: Language) -> None:
-    """"You can: take, decline" are words that work; steps of the bot alone have words too."""
+    """Who reads "You can: take, decline" types just that."""
     verbs = {command.verb: command for command in _commands().all}
     steps = [step for step in Step if step.value in verbs]
 
@@ -210,7 +211,8 @@ def test_the_parts_of_a_draft_are_read_by_the_names_that_they_are_shown_with(lan
     """`draft_missing` names parts; an expert who writes them so, with a colon, has filled them."""
     said = texts(language)
     named = {part: said[f"word.part_{part}"] for part in PARTS}
-    headings = {part: name for part in PARTS for name in re.findall(r"\*\*(.+?)\u00a0?:\*\*", _line(said["draft"], part))}
+    bold = re.compile(r"\*\*(.+?)\u00a0?:\*\*")
+    headings = {part: name for part in PARTS for name in bold.findall(_line(said["draft"], part))}
 
     for names in (named, headings):
         assert len(names) == len(PARTS) == 3
@@ -295,16 +297,14 @@ def _said() -> tuple[Said, ...]:
 
 def _said_in(path: Path) -> Iterator[Said]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for scope in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Module)):
+    scopes = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Module)]
+    for scope in scopes:
         for call in _own(scope):
             if isinstance(call, ast.Call):
+                where = f"{path.relative_to(ROOT)}:{call.lineno}"
                 for start, key, values in _key_of(call):
                     for one in _written(key, scope):
-                        yield Said(
-                            where=f"{path.relative_to(ROOT)}:{call.lineno}",
-                            key=re.compile(re.escape(start) + one),
-                            values=_value_names(values, scope),
-                        )
+                        yield Said(where=where, key=re.compile(re.escape(start) + one), values=_value_names(values))
 
 
 def _own(scope: ast.AST) -> Iterator[ast.AST]:
@@ -317,7 +317,7 @@ def _own(scope: ast.AST) -> Iterator[ast.AST]:
 
 def _key_of(call: ast.Call) -> Iterator[tuple[str, ast.expr, ast.expr | Sequence[ast.keyword] | None]]:
     """Return what the key begins with, its expression, and what fills it."""
-    name = call.func.id if isinstance(call.func, ast.Name) else call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
     named = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
     first, second = (*call.args, None, None)[:2]
     if name in ("Notice", "Mail") and "text" in named:
@@ -333,7 +333,7 @@ def _key_of(call: ast.Call) -> Iterator[tuple[str, ast.expr, ast.expr | Sequence
 def _written(key: ast.expr, scope: ast.AST) -> Iterator[str]:
     """Return the key as a pattern; a name is looked up where the same function gives it a value."""
     match key:
-        case ast.Constant(value=str(word)):
+        case ast.Constant(value=str(word)) if word:
             yield re.escape(word)
         case ast.JoinedStr(values=parts):
             yield "".join(re.escape(str(p.value)) if isinstance(p, ast.Constant) else r"[a-z0-9_. ]+" for p in parts)
@@ -346,7 +346,7 @@ def _written(key: ast.expr, scope: ast.AST) -> Iterator[str]:
                     yield from _written(node.value, scope)
 
 
-def _value_names(values: ast.expr | Sequence[ast.keyword] | None, scope: ast.AST) -> frozenset[str] | None:
+def _value_names(values: ast.expr | Sequence[ast.keyword] | None) -> frozenset[str] | None:
     match values:
         case None:
             return frozenset()
@@ -361,7 +361,7 @@ def _value_names(values: ast.expr | Sequence[ast.keyword] | None, scope: ast.AST
 
 
 def test_every_text_that_the_code_says_exists() -> None:
-    """The keys written in notices, refusals, words and phrases; where part of a key is a value, one text fits at least."""
+    """The keys of notices, refusals, words and phrases; where part of a key is a value, one text fits at least."""
     said = _said()
 
     assert len(said) > 200

@@ -35,7 +35,7 @@ SEQUENCES = frozenset(
     TransducerPositionSequence TransducerOrientationSequence StageCodeSequence ModalityLUTSequence VOILUTSequence
     SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence PixelMeasuresSequence PlanePositionSequence
     PlaneOrientationSequence FrameContentSequence PixelValueTransformationSequence FrameVOILUTSequence
-    FrameAnatomySequence FrameTypeSequence CTImageFrameTypeSequence MRImageFrameTypeSequence
+    FrameAnatomySequence CTImageFrameTypeSequence MRImageFrameTypeSequence
     CardiacSynchronizationSequence DimensionIndexSequence DimensionOrganizationSequence
     EnergyWindowInformationSequence EnergyWindowRangeSequence RotationInformationSequence
     DetectorInformationSequence GatedInformationSequence DataInformationSequence
@@ -70,7 +70,7 @@ VALUES = frozenset(
     UltrasoundColorDataPresent CineRate RecommendedDisplayFrameRate FrameTime FrameTimeVector FrameDelay StartTrim
     StopTrim PreferredPlaybackSequencing EffectiveDuration ActualFrameDuration TriggerTime NominalInterval
     RRIntervalVector BeatRejectionFlag LowRRValue HighRRValue IntervalsAcquired IntervalsRejected
-    CardiacNumberOfImages FrameReferenceDateTimeOffset FrameAcquisitionNumber StackID InStackPositionNumber
+    CardiacNumberOfImages FrameAcquisitionNumber StackID InStackPositionNumber
     TemporalPositionIndex DimensionIndexValues DimensionIndexPointer FunctionalGroupPointer
     NominalPercentageOfCardiacPhase RegionSpatialFormat RegionDataType RegionFlags RegionLocationMinX0
     RegionLocationMinY0 RegionLocationMaxX1 RegionLocationMaxY1 ReferencePixelX0 ReferencePixelY0
@@ -78,8 +78,8 @@ VALUES = frozenset(
     PhysicalDeltaX PhysicalDeltaY TransducerFrequency PulseRepetitionFrequency DopplerCorrectionAngle SteeringAngle
     DopplerSampleVolumeXPosition DopplerSampleVolumeYPosition PixelComponentOrganization PixelComponentRangeStart
     PixelComponentRangeStop PixelComponentPhysicalUnits PixelComponentDataType NumberOfTableBreakPoints
-    TableOfXBreakPoints TableOfYBreakPoints TransducerType TransducerBeamSteeringCapability MechanicalIndex
-    ThermalIndex BoneThermalIndex SoftTissueThermalIndex DepthOfScanField FocusDepth ImageTransformationMatrix
+    TableOfXBreakPoints TableOfYBreakPoints TransducerType MechanicalIndex
+    BoneThermalIndex SoftTissueThermalIndex DepthOfScanField FocusDepth ImageTransformationMatrix
     ImageTranslationVector WaveformOriginality NumberOfWaveformChannels NumberOfWaveformSamples SamplingFrequency
     WaveformBitsAllocated WaveformBitsStored WaveformSampleInterpretation WaveformPaddingValue WaveformData
     WaveformChannelNumber ChannelSensitivity ChannelSensitivityCorrectionFactor ChannelBaseline ChannelTimeSkew

@@ -29,7 +29,6 @@ def main() -> None:
         limits = Limits(**json.loads(sys.argv[1]))
         parent = socket.socket(fileno=os.dup(0))
         layers = confine(limits, _CODE)
-        _warm_up()
         parent.sendall(json.dumps({"layers": layers}).encode() + b"\n")
         order, descriptors, _, _ = socket.recv_fds(parent, _ORDER_BYTES, 3)
         if order:
@@ -64,12 +63,3 @@ def _answer(order: Mapping[str, str], descriptors: list[int], limits: Limits) ->
         return refusal(RefusalCode.BOMB)
     except BaseException:  # noqa: BLE001 - decoders written in Rust and C raise what is no Exception
         return refusal(RefusalCode.CRASHED)
-
-
-def _warm_up() -> None:
-    """Load what nearly every file needs, so that a child that waits for its order is ready."""
-    import numpy as np
-    import PIL.Image
-    import pydicom
-
-    del np, PIL, pydicom

@@ -47,7 +47,9 @@ def envelope(raw: Mapping[str, Any], room_id: RoomId, now: datetime) -> Envelope
     event_id, sender, kind, content = (raw.get(key) for key in ("event_id", "sender", "type", "content"))
     if not (isinstance(event_id, str) and isinstance(sender, str) and isinstance(kind, str)):
         raise Garbage("event")
-    clear = storable(content) if isinstance(content, dict) else {}
+    clear = content if isinstance(content, dict) else {}
+    # Of a membership only the word counts: whatever else stands there must not hide that somebody left.
+    clear = {"membership": str(clear.get("membership", "leave"))} if kind == "m.room.member" else storable(clear)
     return Envelope(
         event_id=EventId(event_id),
         room_id=room_id,
@@ -66,9 +68,7 @@ def clear_arrival(event: Envelope) -> Arrival | None:
     state_key = event.raw.get("state_key")
     match event.type:
         case "m.room.member" if isinstance(state_key, str):
-            return _arrival(
-                event, ArrivalKind.MEMBER, {"user": state_key, "membership": str(content.get("membership", "leave"))}
-            )
+            return _arrival(event, ArrivalKind.MEMBER, {"user": state_key, "membership": content["membership"]})
         case "m.room.message" if state_key is None:
             return _arrival(event, ArrivalKind.MESSAGE, content)
         case "m.room.tombstone" if state_key == "":
@@ -182,7 +182,7 @@ def invitation(
     )
 
 
-def left_arrival(room_id: RoomId, own: Envelope | None, token: str, now: datetime) -> Arrival:
+def left_arrival(room_id: RoomId, own: Arrival | None, token: str, now: datetime) -> Arrival:
     """Return the arrival of the bot's own leaving; the server may not tell how it came about."""
     return Arrival(
         event_id=own.event_id if own else EventId("$left-" + hashlib.sha256(f"{room_id} {token}".encode()).hexdigest()),

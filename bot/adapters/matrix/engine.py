@@ -22,7 +22,7 @@ from bot.adapters.matrix.sending import Sender
 from bot.adapters.matrix.sent_before import find_sent
 from bot.adapters.matrix.settings import SignIn, Timeouts
 from bot.adapters.matrix.sign_in import sign_in, signed_out
-from bot.adapters.matrix.store import StoreFailed
+from bot.adapters.matrix.store import FILE, StoreFailed
 from bot.adapters.matrix.sync import FULL, MOST_ROUNDS, Round, SyncReader, key_news
 from bot.adapters.matrix.unwedging import Unwedging
 from bot.domain.errors import ExternalError, StartRefused
@@ -100,7 +100,10 @@ class MatrixEngine:
         await asyncio.to_thread(self._lock.take)
         try:
             await self._api.open()
-            device_id = await sign_in(self._api, user_id=self._user_id, how=self._sign_in, secrets=self._secrets)
+            is_fresh = not await asyncio.to_thread((self._folder / FILE).exists)
+            device_id = await sign_in(
+                self._api, user_id=self._user_id, how=self._sign_in, secrets=self._secrets, is_fresh=is_fresh
+            )
             key = await asyncio.to_thread(pickle_key, self._folder, self._secrets)
             crypto = await Crypto.open(folder=self._folder, user_id=self._user_id, device_id=device_id, pickle_key=key)
             self._parts = self._build(crypto, device_id)

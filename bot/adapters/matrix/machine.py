@@ -17,7 +17,7 @@ from nio.crypto.sessions import Session
 from unpaddedbase64 import decode_base64, encode_base64
 
 from bot.adapters.matrix.devices import MEGOLM, OLM, KnownDevice
-from bot.adapters.matrix.plaintext import Garbage, parse_plaintext
+from bot.adapters.matrix.plaintext import MALFORMED, Garbage, parse_plaintext
 from bot.adapters.matrix.room_keys import RoomKeys, RoomKeyStore
 from bot.adapters.matrix.signatures import is_signed
 from bot.domain.ids import DeviceId, RoomId, UserId
@@ -152,8 +152,7 @@ class Machine(Olm):  # type: ignore[misc]  # nio's signatures are partly untyped
         """
         try:
             return self._open_to_device(sender, content)
-        except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RecursionError) as error:
-            # vodozemac raises SessionCreation, OlmDecryption, Decode, Key exceptions: all ValueErrors, partly unlisted.
+        except MALFORMED as error:
             raise Garbage("olm") from error
 
     def _open_to_device(self, sender: str, content: Any) -> OpenedOlm:  # noqa: ANN401  # a stranger's JSON
@@ -247,7 +246,7 @@ class Machine(Olm):  # type: ignore[misc]  # nio's signatures are partly untyped
             session = InboundGroupSession(content["session_key"], opened.ed25519, opened.curve25519, room_id)
             if session.id != session_id:
                 raise Garbage("room_key_mismatch")
-        except (KeyError, TypeError, ValueError) as error:
+        except MALFORMED as error:
             raise Garbage("room_key") from error
         self.room_keys.add(session)
         return RoomId(room_id), session.id
@@ -264,7 +263,7 @@ class Machine(Olm):  # type: ignore[misc]  # nio's signatures are partly untyped
         """
         try:
             return self._open_event(room_id, content)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except MALFORMED as error:
             raise Garbage("megolm") from error
 
     def _open_event(self, room_id: RoomId, content: Any) -> OpenedEvent:  # noqa: ANN401  # a member's JSON

@@ -11,6 +11,18 @@ LARGEST_NUMBER = 2**63
 """Larger ones fit neither SQLite nor the specification (2**53)."""
 
 
+MALFORMED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What Python and vodozemac raise on data of another shape than expected (their exceptions are ValueErrors)."""
+
+
 class Garbage(Exception):
     """Something that will never be understood; `what` names its place, from a fixed list."""
 

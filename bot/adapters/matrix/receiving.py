@@ -5,7 +5,7 @@ Nothing that anyone sends can stop the rest of its batch: what is not understood
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from bot.adapters.matrix.arrivals import (
     Envelope,
@@ -14,13 +14,14 @@ from bot.adapters.matrix.arrivals import (
     invitation,
     left_arrival,
     opened_arrival,
+    origin,
     redaction,
     waiting,
 )
 from bot.adapters.matrix.crypto import Crypto
 from bot.adapters.matrix.devices import Directory
 from bot.adapters.matrix.machine import Machine, MissingKey, OpenedEvent, OpenedOlm
-from bot.adapters.matrix.plaintext import Garbage
+from bot.adapters.matrix.plaintext import MALFORMED, Garbage
 from bot.adapters.matrix.room_facts import RoomFacts
 from bot.adapters.matrix.sync import RoomNews, Round
 from bot.adapters.matrix.unwedging import Unwedging
@@ -112,20 +113,18 @@ class Receiver:
         for arrival in await self._arrivals.undecryptable():
             try:
                 event = envelope(arrival.content, arrival.room_id, arrival.sent_at)
-            except Garbage as garbage:
-                self._contained(garbage)
+            except (Garbage, *MALFORMED):
+                self._contained(Garbage("waiting"))
                 continue
             name = self._name(event)
             if name is not None and (new is None or name in new):
                 envelopes.append(event)
                 self._wanted.add(name)
-        arrivals = {event.event_id: event for event in envelopes}
-        for sealed in await self._open_events(envelopes):
-            if isinstance(sealed.outcome, MissingKey):
-                continue
-            opened = await self._judge(sealed)
-            known = arrivals[sealed.event.event_id]
-            await self._arrivals.decrypted(opened or _unreadable(known))
+        sealed = await self._open_events(envelopes)
+        opened = await self._bound(sealed)
+        for one in sealed:
+            if not isinstance(one.outcome, MissingKey):
+                await self._arrivals.decrypted(opened.get(one.event.event_id) or _unreadable(one.event))
         self._wanted -= new or set()
 
     # -- Events ----------------------------------------------------------------------------------------------------
@@ -141,8 +140,8 @@ class Receiver:
         for room_id, state in news.invites.items():
             try:
                 arrivals.append(invitation(room_id, self._user_id, state, since=news.since, now=now))
-            except Garbage as garbage:
-                self._contained(garbage)
+            except (Garbage, *MALFORMED):
+                self._contained(Garbage("invite"))
         by_room: dict[RoomId, list[Arrival]] = {}
         encrypted: list[Envelope] = []
         places: list[tuple[RoomId, Envelope | Arrival]] = []
@@ -160,31 +159,45 @@ class Receiver:
 
     def _readable(self, room_id: RoomId, room: RoomNews, news: Round) -> list[Envelope | Arrival]:
         """Return the room's clear events as arrivals and its encrypted ones as envelopes, oldest first."""
-        found: list[Envelope | Arrival] = []
-        own: Envelope | None = None
-        away_since = 0
-        for raw in (*room.state, *room.timeline):
-            try:
-                event = envelope(raw, room_id, self._clock.now())
-                entry = self._entry(event, raw)
-            except Garbage as garbage:
-                self._contained(garbage)
+        found = [entry for raw in room.state if (entry := self._looked_at(room_id, raw)) is not None]
+        own = next((entry for entry in reversed(found) if self._is_own_membership(entry)), None)
+        away_since = len(found)
+        for raw in room.timeline:
+            entry = self._looked_at(room_id, raw)
+            if entry is None:
                 continue
-            if event.type in FACTS:
-                self._facts.changed(room_id)
-            if event.type == "m.room.member" and event.raw.get("state_key") == self._user_id:
-                own = event
-                if event.content.get("membership") == "invite":
+            if self._is_own_membership(entry):
+                own = entry
+                membership = entry.content.get("membership")
+                if membership == "invite":
                     # What was said while the bot was not there is not for it.
-                    found[away_since:] = [entry for entry in found[away_since:] if _is_membership(entry)]
-                elif event.content.get("membership") in GONE:
+                    found[away_since:] = [e for e in found[away_since:] if _is_membership(e)]
+                elif membership in GONE:
                     away_since = len(found)
-            elif entry is not None and (event.sender != self._user_id or event.type == "m.room.member"):
-                found.append(entry)
+            found.append(entry)
+        kept = [entry for entry in found if not self._is_own_membership(entry)]
         if room.left:
             gone = own if own is not None and own.content.get("membership") in GONE else None
-            found.append(left_arrival(room_id, gone, news.token, self._clock.now()))
-        return found
+            kept.append(left_arrival(room_id, gone, news.token, self._clock.now()))
+        return kept
+
+    def _looked_at(self, room_id: RoomId, raw: Mapping[str, Any]) -> Envelope | Arrival | None:
+        """Return one raw event as what it is, None if nobody needs it; the bot's own words are no news to it."""
+        if raw.get("type") in FACTS:
+            self._facts.changed(room_id)
+        try:
+            event = envelope(raw, room_id, self._clock.now())
+            entry = self._entry(event, raw)
+        except MALFORMED:
+            self._contained(Garbage("event"))
+            return None
+        except Garbage as garbage:
+            self._contained(garbage)
+            return None
+        return None if event.sender == self._user_id and event.type != "m.room.member" else entry
+
+    def _is_own_membership(self, entry: Envelope | Arrival) -> TypeGuard[Arrival]:
+        return _is_membership(entry) and entry.content.get("user") == self._user_id
 
     def _entry(self, event: Envelope, raw: Mapping[str, Any]) -> Envelope | Arrival | None:
         if event.type == "m.room.encrypted" and "state_key" not in event.raw:
@@ -195,40 +208,42 @@ class Receiver:
         return clear_arrival(event)
 
     async def _opened(self, events: Sequence[Envelope]) -> dict[EventId, Arrival]:
-        result: dict[EventId, Arrival] = {}
-        opened = await self._open_events(events)
-        await self._directory.people(
-            {sealed.event.sender for sealed in opened if isinstance(sealed.outcome, OpenedEvent)}
-        )
-        for sealed in opened:
-            if isinstance(sealed.outcome, MissingKey):
-                name = self._name(sealed.event)
+        sealed = await self._open_events(events)
+        result = await self._bound(sealed)
+        for one in sealed:
+            if isinstance(one.outcome, MissingKey):
+                self._counters.count("matrix_undecryptable")
+                name = self._name(one.event)
                 if name is not None:
                     self._wanted.add(name)
-                self._counters.count("matrix_undecryptable")
                 withheld = self._withheld.get(name) if name is not None else None
-                result[sealed.event.event_id] = waiting(sealed.event, withheld)
-                continue
-            arrival = await self._judge(sealed)
-            if arrival is not None:
-                result[sealed.event.event_id] = arrival
+                result[one.event.event_id] = waiting(one.event, withheld)
         return result
 
-    async def _judge(self, sealed: _Sealed) -> Arrival | None:
-        """Return the arrival of an event that was opened, None if it is garbage."""
-        if not isinstance(sealed.outcome, OpenedEvent):
-            if isinstance(sealed.outcome, Garbage):
-                self._contained(sealed.outcome)
-            return None
-        person = (await self._directory.people([sealed.event.sender]))[sealed.event.sender]
-        arrival = opened_arrival(sealed.event, sealed.outcome, person)
-        if arrival.origin is not None and arrival.origin.device_id == "":
-            # A device of this minute may not be known yet: ask once more before the sender is called forged.
-            fresh = await self._directory.people([sealed.event.sender], anew=[sealed.event.sender])
-            arrival = opened_arrival(sealed.event, sealed.outcome, fresh[sealed.event.sender])
-            if arrival.origin is not None and arrival.origin.device_id == "":
+    async def _bound(self, sealed: Sequence[_Sealed]) -> dict[EventId, Arrival]:
+        """Return the arrivals of what could be opened, each bound to a device of its sender; garbage is counted.
+
+        Raises:
+            ExternalError: the devices could not be looked up.
+        """
+        for garbage in (one.outcome for one in sealed if isinstance(one.outcome, Garbage)):
+            self._contained(garbage)
+        opened = [(one.event, one.outcome) for one in sealed if isinstance(one.outcome, OpenedEvent)]
+        people = dict(await self._directory.people({event.sender for event, _ in opened}))
+        # A device of this minute may not be known yet: ask once more before a sender is called forged.
+        doubtful = {event.sender for event, inside in opened if not origin(inside, people[event.sender]).device_id}
+        people |= await self._directory.people(doubtful, anew=doubtful)
+        result: dict[EventId, Arrival] = {}
+        for event, inside in opened:
+            try:
+                arrival = opened_arrival(event, inside, people[event.sender])
+            except MALFORMED:
+                self._contained(Garbage("content"))
+                continue
+            if arrival.origin is not None and not arrival.origin.device_id:
                 self._counters.count("matrix_forged_sender")
-        return arrival
+            result[event.event_id] = arrival
+        return result
 
     async def _open_events(self, events: Sequence[Envelope]) -> list[_Sealed]:
         found: list[_Sealed] = []
@@ -269,7 +284,7 @@ def _unreadable(event: Envelope) -> Arrival:
     return replace(waiting(event, None), kind=ArrivalKind.OTHER, content={})
 
 
-def _is_membership(entry: Envelope | Arrival) -> bool:
+def _is_membership(entry: Envelope | Arrival) -> TypeGuard[Arrival]:
     return isinstance(entry, Arrival) and entry.kind is ArrivalKind.MEMBER
 
 

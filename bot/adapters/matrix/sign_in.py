@@ -44,8 +44,11 @@ class SavedSession:
         return cls(user_id=UserId(entry["user_id"]), device_id=DeviceId(entry["device_id"]), token=entry["token"])
 
 
-async def sign_in(api: HomeserverApi, *, user_id: UserId, how: SignIn, secrets: Secrets) -> DeviceId:
+async def sign_in(api: HomeserverApi, *, user_id: UserId, how: SignIn, secrets: Secrets, is_fresh: bool) -> DeviceId:
     """Sign in, or go on with the saved token; return the device id, with the token set on *api*.
+
+    *is_fresh*: there is no key store. Then, and only then, another device than before may be signed in: an operator who
+    moved the folder aside wants a new beginning.
 
     Raises:
         StartRefused: "other_account", "device_changed", "token_revoked", "wrong_password".
@@ -61,29 +64,42 @@ async def sign_in(api: HomeserverApi, *, user_id: UserId, how: SignIn, secrets: 
         )
     match how:
         case Token(token=token, device_id=device_id):
-            session = _with_token(saved, user_id, token, device_id)
+            if saved is not None and saved.device_id != device_id and not is_fresh:
+                raise _other_device_id(saved.device_id, device_id)
+            session = SavedSession(user_id=user_id, device_id=device_id, token=token)
+            await _check_token(api, session)
         case Password(password=password):
-            session = saved or SavedSession(user_id=user_id, device_id=_a_device_id(), token=None)
-            if session.token is None:
-                # The device id is saved first: a crash before the answer must not leave a second device behind.
-                secrets.save(SESSION, session.dump())
-                session = await _log_in(api, session, password)
+            session = await _with_password(api, saved, user_id, password, secrets, is_fresh=is_fresh)
         case _:
             assert_never(how)
     secrets.save(SESSION, session.dump())
-    api.token = session.token
-    await _check_token(api, session)
     return session.device_id
 
 
-def _with_token(saved: SavedSession | None, user_id: UserId, token: str, device_id: DeviceId) -> SavedSession:
-    if saved is not None and saved.device_id != device_id:
-        raise StartRefused(
-            "device_changed",
-            f"The Matrix folder belongs to the device {saved.device_id}, the token to {device_id}. Give a token for "
-            f"{saved.device_id}.",
-        )
-    return SavedSession(user_id=user_id, device_id=device_id, token=token)
+async def _with_password(
+    api: HomeserverApi,
+    saved: SavedSession | None,
+    user_id: UserId,
+    password: str,
+    secrets: Secrets,
+    *,
+    is_fresh: bool,
+) -> SavedSession:
+    if saved is not None and saved.token is not None:
+        try:
+            await _check_token(api, saved)
+        except StartRefused as refused:
+            if refused.code != "token_revoked" or not is_fresh:
+                raise
+            saved = None
+        else:
+            return saved
+    session = saved or SavedSession(user_id=user_id, device_id=_a_device_id(), token=None)
+    # The device id is saved first: a crash before the answer must not leave a second device behind.
+    secrets.save(SESSION, session.dump())
+    signed_in = await _log_in(api, session, password)
+    await _check_token(api, signed_in)
+    return signed_in
 
 
 async def _log_in(api: HomeserverApi, session: SavedSession, password: str) -> SavedSession:
@@ -106,18 +122,23 @@ async def _log_in(api: HomeserverApi, session: SavedSession, password: str) -> S
 
 
 async def _check_token(api: HomeserverApi, session: SavedSession) -> None:
+    """Ask whose token it is, and use it from now on."""
+    api.token = session.token
     try:
         who = await api.get(path("account", "whoami"))
     except SignedOut:
+        api.token = None
         raise signed_out() from None
     if who.get("user_id") != session.user_id:
         raise StartRefused("other_account", f"The token is not one of {session.user_id}. Give the bot's own token.")
     if who.get("device_id") != session.device_id:
-        raise StartRefused(
-            "device_changed",
-            f"The token belongs to the device {who.get('device_id')}, not to {session.device_id}. Give a token for "
-            f"{session.device_id}.",
-        )
+        raise _other_device_id(session.device_id, who.get("device_id"))
+
+
+def _other_device_id(wanted: str, given: object) -> StartRefused:
+    return StartRefused(
+        "device_changed", f"The token belongs to the device {given}, not to {wanted}. Give a token for {wanted}."
+    )
 
 
 async def check_only_device(api: HomeserverApi, device_id: DeviceId) -> None:

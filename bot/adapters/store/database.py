@@ -256,7 +256,9 @@ async def to_end(work: Awaitable[T]) -> T:
             await asyncio.wait([running])
         except asyncio.CancelledError as error:
             interrupted = error
-    if interrupted is not None and not running.cancelled() and running.exception() is None:
+    if interrupted is not None:
+        if not running.cancelled():
+            running.exception()  # seen: the caller is leaving
         raise interrupted
     return running.result()
 

@@ -101,6 +101,11 @@ class QueueTables(Tables):
     async def save_value(self, key: str, value: str) -> None:
         await write_value(self._transaction, key, value)
 
+    async def forget_values(self, prefix: str) -> None:
+        # GLOB is case-sensitive, and a prefix of ours holds none of its marks but what is quoted here.
+        pattern = "".join(f"[{c}]" if c in "*?[" else c for c in prefix) + "*"
+        await self._transaction.rows("DELETE FROM small_values WHERE key GLOB ?", pattern)
+
 
 async def write_value(transaction: Transaction, key: str, value: str) -> None:
     """Write a small value."""

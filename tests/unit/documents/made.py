@@ -306,6 +306,7 @@ def film_loop(codec: str) -> bytes:
     out = io.BytesIO()
     with av.open(out, "w", format="mpegts") as container:
         stream = container.add_stream(codec, rate=25)
+        assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = pixels.shape[1:]
         stream.pix_fmt = "yuv420p"
         stream.bit_rate = 4_000_000
