@@ -96,9 +96,7 @@ def build_core(lines: Catalogue, house: House, outside: Outside) -> Core:
         issuer=f"Consilium {house.hospital}",
     )
     routing = Routing(cases)
-    intake = Intake(
-        cases=cases, routing=routing, timezone=ZoneInfo(TIMEZONE), emergency_phone=house.emergency_phone
-    )
+    intake = Intake(cases=cases, routing=routing, timezone=ZoneInfo(TIMEZONE), emergency_phone=house.emergency_phone)
     opinions = Opinions(cases, codes)
     handover = Handover(cases)
     verbs = Commands(
@@ -185,6 +183,4 @@ def build_core(lines: Catalogue, house: House, outside: Outside) -> Core:
         clock=outside.clock,
         log=outside.log,
     )
-    return Core(
-        cases=cases, dispatch=dispatch, outbox=outbox, reminders=reminders, commands=verbs, renderer=renderer
-    )
+    return Core(cases=cases, dispatch=dispatch, outbox=outbox, reminders=reminders, commands=verbs, renderer=renderer)

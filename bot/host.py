@@ -1,5 +1,6 @@
 """What is done on the bot's host: the first admin, lists of people, second factors on paper, the audit chain."""
 
+import asyncio
 import io
 import json
 import re
@@ -55,9 +56,7 @@ async def add_admin(config: Config, user: str, name: str, email: str | None, lan
             raise ConfigError("nothing was changed: the fingerprint was not confirmed")
         async with records.store.unit() as unit:
             known = await unit.person(user_id)
-            base = known or Person(
-                user_id=user_id, name=name, language=Language(language), standing=Standing.ENROLLED
-            )
+            base = known or Person(user_id=user_id, name=name, language=Language(language), standing=Standing.ENROLLED)
             admin = replace(
                 base,
                 name=name or base.name,
@@ -94,7 +93,7 @@ async def import_people(config: Config, table: Path) -> int:
         ConfigError: the table cannot be read, or has mistakes: every bad line is named and nobody is taken.
     """
     try:
-        text = table.read_text(encoding="utf-8-sig")
+        text = await asyncio.to_thread(table.read_text, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{table}: cannot be read as UTF-8 text ({type(error).__name__})") from None
     lines = [line.id for line in catalogue(config)]
@@ -171,7 +170,8 @@ async def show_audit(config: Config, count: int) -> bool:
         rows = await records.store.audit_rows()
     for row in rows[-count:]:
         facts = " ".join(f"{key}={value}" for key, value in row.event.facts.items())
-        _say(f"{row.n}\t{row.at.isoformat()}\t{row.event.kind}\t{row.event.case_id or '-'}\t{row.event.by or 'bot'}\t{facts}")
+        event = row.event
+        _say("\t".join([str(row.n), row.at.isoformat(), event.kind, event.case_id or "-", event.by or "bot", facts]))
     broken = first_break(rows)
     _say(f"{len(rows)} rows, " + ("unbroken" if broken is None else f"BROKEN at row {broken}"))
     return broken is None
@@ -179,7 +179,6 @@ async def show_audit(config: Config, count: int) -> bool:
 
 async def roots(config: Config) -> bytes:
     """Return the hospital's signing authority as PEM, for whoever checks opinions elsewhere."""
-
     async with opened_records(config) as records:
         maker = HospitalReports(secrets=records.secrets, clock=SystemClock(), hospital=config.hospital.name)
         return maker.authority().root

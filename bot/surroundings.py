@@ -47,8 +47,8 @@ async def _findings(config: Config) -> AsyncIterator[Finding]:
         yield finding
     reader = DocumentReader()
     try:
-        layers = reader.isolation()
-        yield Finding(bool(layers), f"documents are decoded in a child process behind: {', '.join(map(str, layers))}")
+        layers = await reader.isolation()
+        yield Finding(bool(layers), f"documents are decoded in a child process behind: {', '.join(layers)}")
     finally:
         await reader.close()
 
@@ -74,7 +74,10 @@ async def _server(config: Config) -> Finding:
 def _tools() -> Finding:
     if shutil.which("pdfsig"):
         return Finding(True, "tools: pdfsig is here (a second opinion on signatures)")
-    return Finding(True, "tools: pdfsig is not here; opinions are checked by consilium verify alone (apt-get install poppler-utils)")
+    return Finding(
+        True,
+        "tools: pdfsig is not here; opinions are checked by consilium verify alone (apt-get install poppler-utils)",
+    )
 
 
 async def _mail(config: Config) -> AsyncIterator[Finding]:
@@ -87,7 +90,9 @@ async def _mail(config: Config) -> AsyncIterator[Finding]:
         await writer.wait_closed()
         yield Finding(True, f"mail: {config.mail.host} port {config.mail.port} answers")
     except (OSError, TimeoutError) as error:
-        yield Finding(False, f"mail: {config.mail.host} port {config.mail.port} cannot be reached ({type(error).__name__})")
+        yield Finding(
+            False, f"mail: {config.mail.host} port {config.mail.port} cannot be reached ({type(error).__name__})"
+        )
 
 
 async def _records(config: Config, document_mb: int) -> AsyncIterator[Finding]:
@@ -98,7 +103,9 @@ async def _records(config: Config, document_mb: int) -> AsyncIterator[Finding]:
                 identity = await look.identity(UserId(config.homeserver.user_id))
                 signed = [device for device in identity.devices if device.cross_signed]
                 one = len(identity.devices) == 1 and len(signed) == 1
-                yield Finding(one, f"identity: {len(identity.devices)} device(s), {len(signed)} cross-signed; must be one and one")
+                yield Finding(
+                    one, f"identity: {len(identity.devices)} device(s), {len(signed)} cross-signed; must be one and one"
+                )
                 limit = await look.upload_limit()
                 enough = limit is None or limit >= document_mb * 1_000_000
                 yield Finding(
@@ -120,4 +127,3 @@ async def _records(config: Config, document_mb: int) -> AsyncIterator[Finding]:
         f"      curl -X POST -H 'Authorization: Bearer ADMIN_TOKEN' -d '{{\"messages_per_second\": 0}}' "
         f"'{url}/_synapse/admin/v1/users/{user}/override_ratelimit'",
     )
-

@@ -56,7 +56,7 @@ def house_of(config: Config) -> House:
         allowed_homeservers=config.homeserver.allowed_homeservers,
         default_language=Language(config.languages.default),
         rules=Rules(grace=config.expiry.grace, warnings=config.expiry.warnings),
-        secret_in_chat=config.enrolment.secret == "chat",
+        secret_in_chat=config.enrolment.secret == "chat",  # noqa: S105  # the place where it is handed out
     )
 
 
@@ -182,9 +182,7 @@ class Bot:
         scheduler.start()
         self.ready.set()
         try:
-            await _until(
-                self._stop, engine.run(), _work_off(core, arrived), core.outbox.run()
-            )
+            await _until(self._stop, engine.run(), _work_off(core, arrived), core.outbox.run())
         finally:
             await scheduler.stop()
             await health.stop()
@@ -254,4 +252,3 @@ def _mailer(config: Config, clock: Clock) -> SmtpMailer | None:
         username=mail.username,
         password=read_secret(mail.password_file) if mail.password_file else None,
     )
-

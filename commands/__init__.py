@@ -36,7 +36,6 @@ from commands import (
     extend,
     followup,
     form,
-    help,
     hold,
     inbox,
     join,
@@ -63,6 +62,7 @@ from commands import (
     unhold,
     unlock,
 )
+from commands import help as help_verb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def build(s: Services) -> Sequence[Command]:
     """Return all verbs, in the order in which help shows them."""
     verbs: list[Command] = []
     verbs += [
-        help.command(s.overview, lambda: verbs),
+        help_verb.command(s.overview, lambda: verbs),
         register.command(s.enrolment),
         confirm.command(s.enrolment),
         unlock.command(s.enrolment),

@@ -24,7 +24,7 @@ def _groups(person: Person) -> list[str]:
 def command(overview: Overview, all_commands: Callable[[], Sequence[Command]]) -> Command:
     """Build the command around what it needs."""
 
-    async def run(turn: Turn, words: Words) -> None:
+    async def run(turn: Turn, _words: Words) -> None:
         person = turn.by
         groups = [(group, [c.verb for c in all_commands() if c.group == group]) for group in _groups(person)]
         await overview.help(turn, groups)

@@ -9,7 +9,7 @@ from bot.services.turn import Turn
 def command(overview: Overview) -> Command:
     """Build the command around what it needs."""
 
-    async def run(turn: Turn, words: Words) -> None:
+    async def run(turn: Turn, _words: Words) -> None:
         await overview.list(turn)
 
     return Command(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.adapters.store import SqlStore
+from bot.core import Core, House, Outside, build_core
 from bot.domain.case import Case
 from bot.domain.deadlines import Rules
 from bot.domain.documents import DocumentKind, Examined, IdentityFound, Preview, PreviewRole
@@ -15,7 +16,6 @@ from bot.domain.effects import CaseRoom, Direct
 from bot.domain.ids import CaseId, EventId, LineId, RoomId, UserId
 from bot.domain.language import Language
 from bot.domain.people import Credential, Person, Role, Standing
-from bot.core import Core, House, Outside, build_core
 from specialties import load
 from tests.fakes.clock import FixedClock
 from tests.fakes.codes import FakeCodes
@@ -49,12 +49,17 @@ class PlainReader:
         import os
 
         head = os.pread(fd, 16, 0)
-        kind = {b"ECG": DocumentKind.ECG, b"PDF": DocumentKind.PDF, b"LOO": DocumentKind.ECHO_LOOP, b"IMG": DocumentKind.IMAGE}.get(
-            head[:3], DocumentKind.UNKNOWN
-        )
+        kind = {
+            b"ECG": DocumentKind.ECG,
+            b"PDF": DocumentKind.PDF,
+            b"LOO": DocumentKind.ECHO_LOOP,
+            b"IMG": DocumentKind.IMAGE,
+        }.get(head[:3], DocumentKind.UNKNOWN)
         previews: tuple[Preview, ...] = ()
         if kind in (DocumentKind.ECG, DocumentKind.ECHO_LOOP):
-            previews = (Preview(role=PreviewRole.ECG, mime="image/png", data=b"picture of " + head, width=10, height=10),)
+            previews = (
+                Preview(role=PreviewRole.ECG, mime="image/png", data=b"picture of " + head, width=10, height=10),
+            )
         return Examined(
             kind=kind,
             mime="application/octet-stream",
@@ -86,14 +91,18 @@ class Physician:
 
     async def taps(self, value: str, room: RoomId | None = None) -> None:
         """Tap the answer that means *value* on the newest poll of a room."""
-        poll = next(e for e in reversed(self.world.rooms.sent(room or self.direct)) if e.event_type.endswith("poll.start"))
+        poll = next(
+            e for e in reversed(self.world.rooms.sent(room or self.direct)) if e.event_type.endswith("poll.start")
+        )
         answer = next(a["id"] for a in poll.content["org.consilium"]["poll"] if a["value"] == value)
         await self.world.rooms.tap(self.user_id, room or self.direct, poll.event_id, [answer])
         await self.world.settle()
 
     async def drops(self, data: bytes, room: RoomId, name: str = "export.bin") -> EventId:
         """Drop a file."""
-        event = await self.world.rooms.drop_file(self.user_id, room, data, name=name, mimetype="application/octet-stream")
+        event = await self.world.rooms.drop_file(
+            self.user_id, room, data, name=name, mimetype="application/octet-stream"
+        )
         await self.world.settle()
         return event
 
@@ -116,7 +125,11 @@ class Physician:
 
     def kinds(self, room: RoomId | None = None) -> list[str]:
         """Return the kinds of everything the bot said in a room."""
-        return [e.content["org.consilium"]["kind"] for e in self.world.rooms.sent(room or self.direct) if "org.consilium" in e.content]
+        return [
+            e.content["org.consilium"]["kind"]
+            for e in self.world.rooms.sent(room or self.direct)
+            if "org.consilium" in e.content
+        ]
 
 
 class World:

@@ -181,7 +181,7 @@ class Dispatch:
             await unit.plan(Say(place=Direct(user_id=arrival.sender), notice=_contact("room_not_encrypted")))
 
     async def _left(self, unit: Unit, arrival: Arrival) -> None:
-        """The bot is out of a room: a direct chat is forgotten, a case's room stays in the ledger until it is erased."""
+        """The bot is out of a room: a direct chat is forgotten, a case's room stays in the ledger to its end."""
         entry = await unit.room(arrival.room_id)
         if entry is None:
             return
@@ -489,7 +489,7 @@ class Dispatch:
     # -- refusals ------------------------------------------------------------------------------------------------------
 
     async def _refuse(self, turn: Turn, entry: RoomEntry, refusal: Refusal) -> None:
-        """Say why not, and what can be done instead; in a case room the words go there, never clinical ones elsewhere."""
+        """Say why not, and what can be done instead, where the words were written."""
         self._counters.count("refusals", code=refusal.code)
         await turn.audit("refused", entry.case_id, code=refusal.code)
         values: dict[str, Value] = {}

@@ -169,7 +169,7 @@ class ChatRenderer:
                 return str(value).translate(_NO_MARKS)
 
 
-def _plain_data(value: Any) -> Any:
+def _plain_data(value: Any) -> Any:  # noqa: ANN401  # JSON
     """Return data as JSON knows it."""
     if isinstance(value, Mapping):
         return {str(k): _plain_data(v) for k, v in value.items()}

@@ -14,7 +14,7 @@ _CLASSES: Mapping[str, type] = {
 }
 
 
-def to_json(value: Any) -> Any:
+def to_json(value: Any) -> Any:  # noqa: ANN401  # whatever an effect holds
     """Return *value* (an effect, a notice, or what they hold) as plain JSON data."""
     if isinstance(value, datetime):
         return {"$": "datetime", "at": value.isoformat()}
@@ -27,7 +27,7 @@ def to_json(value: Any) -> Any:
     return value
 
 
-def from_json(data: Any) -> Any:
+def from_json(data: Any) -> Any:  # noqa: ANN401  # JSON
     """Return what `to_json` was given; lists come back as tuples."""
     if isinstance(data, list):
         return tuple(from_json(v) for v in data)

@@ -1,4 +1,4 @@
-"""A list of people as a table (`matrix_id,inami,name,email,language,roles,lines`): read whole, or every bad line named."""
+"""A list of people as a table: read whole, or every bad line is named and nobody is taken."""
 
 import csv
 import io

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -29,9 +30,8 @@ from bot.wiring import opened_records
 
 MOST_MESSAGES = 12
 QUESTION = "Femme de 68 ans, FA paroxystique très symptomatique malgré la flécaïnide : une ablation est-elle indiquée ?"
-ANSWERS = (
-    "FEVG 55, syncope non, mort subite familiale non, EHRA 3, FA paroxystique, CHA2DS2-VA 2, question rythmologique ablation"
-)
+ANSWERS = """FEVG 55, syncope non, mort subite familiale non
+EHRA 3, FA paroxystique, CHA2DS2-VA 2, question rythmologique ablation"""
 DRAFT = """ablation: isolation des veines pulmonaires en première intention
 Motifs : FA paroxystique symptomatique (EHRA 3), échec d'un antiarythmique de classe I, FEVG conservée.
 Conduite : isolation des veines pulmonaires ; poursuivre l'anticoagulation au moins 2 mois.
@@ -121,7 +121,7 @@ class Story:
 
 async def demo(out: Path) -> bool:
     """`consilium demo`: play the story in a temporary folder, then replace *out*; True only if every check held."""
-    configure_logs(stream=open(os.devnull, "w"))  # noqa: PTH123, SIM115  # the story is the output; the lab keeps its logs
+    configure_logs(stream=io.StringIO())  # The story is the output.
     with tempfile.TemporaryDirectory(prefix="consilium-demo-") as name:
         folder, results = Path(name), Path(name) / "results"
         results.mkdir()
@@ -131,7 +131,9 @@ async def demo(out: Path) -> bool:
             sys.stdout.write(f"\nThe demo stopped: {error}\n")
             return False
         await asyncio.to_thread(_replace, results, out)
-    sys.stdout.write(f"\n{checked} checks held. Look at {out}/: opinion.pdf, ecg.png, echo.mp4, chat.html, certificate.pdf\n")
+    sys.stdout.write(
+        f"\n{checked} checks held. Look at {out}/: opinion.pdf, ecg.png, echo.mp4, chat.html, certificate.pdf\n"
+    )
     return True
 
 
@@ -205,15 +207,26 @@ async def _enrol(story: Story) -> None:
     await story.hears("dupont", "registered")
     shown = await story.hears("admin", "admin_registered")
     key = await dupont.identity() or ""
-    story.check(key.rstrip("=") in shown.body.replace(" ", ""), "the admin sees number, name and the fingerprint of her identity")
-    await story.types("admin", f"!admin approve {dupont.user_id} rappelée au numéro de l'hôpital, empreinte lue à voix haute")
+    story.check(
+        key.rstrip("=") in shown.body.replace(" ", ""),
+        "the admin sees number, name and the fingerprint of her identity",
+    )
+    await story.types(
+        "admin", f"!admin approve {dupont.user_id} rappelée au numéro de l'hôpital, empreinte lue à voix haute"
+    )
     secret = await story.hears("dupont", "secret_sent")
     story.lab.learn_secret("dupont", secret.data["totp_secret"])
     await story.types("dupont", f"!confirmer {story.code('dupont')}")
     await story.hears("dupont", "enrolled")
-    story.check(secret.encrypted and secret.shield == "none", "her key for one-time codes came encrypted, from a bot that her phone trusts")
+    story.check(
+        secret.encrypted and secret.shield == "none",
+        "her key for one-time codes came encrypted, from a bot that her phone trusts",
+    )
     await dupont.wait_for(
-        story.direct["dupont"], lambda m: m.event_id == secret.event_id and m.redacted, what="the key is taken back", timeout=60
+        story.direct["dupont"],
+        lambda m: m.event_id == secret.event_id and m.redacted,
+        what="the key is taken back",
+        timeout=60,
     )
     story.check(True, "and was taken back at once when it was confirmed")
     ring = await dupont.wait_for(story.direct["dupont"], lambda m: m.poll is not None, what="the test ring")
@@ -237,7 +250,10 @@ async def _ask(story: Story) -> None:
     await story.types("dupont", "!nouveau rythmologie")
     opened = await dupont.wait_kind(None, "case_opened", timeout=60, line="rhythmology")
     story.room, story.case = opened.room_id, opened.data["case"]
-    story.check(opened.encrypted and opened.shield == "none", f"the bot opened the encrypted room {story.case}; it says 112 first")
+    story.check(
+        opened.encrypted and opened.shield == "none",
+        f"the bot opened the encrypted room {story.case}; it says 112 first",
+    )
     await story.taps("not_emergency")
     await story.hears("dupont", "question", room=story.room, field="patient")
     await story.asks("réf. 4711, 1958, F")
@@ -256,7 +272,9 @@ async def _ask(story: Story) -> None:
     await story.asks("allergies aucune ; souhait du patient : éviter un traitement à vie")
     await story.asks("!soumettre")
     submitted = await story.sees("dupont", "submitted")
-    story.check(submitted.data["turns"] == story.turns, f"the bot counted the same {story.turns} messages and taps of hers")
+    story.check(
+        submitted.data["turns"] == story.turns, f"the bot counted the same {story.turns} messages and taps of hers"
+    )
     story.check(story.turns <= MOST_MESSAGES, f"{story.turns} of at most {MOST_MESSAGES} messages")
 
 
@@ -272,7 +290,10 @@ async def _documents(story: Story) -> None:
         await dupont.send_file(story.room, data, name, "application/octet-stream", msgtype="m.file")
         got = await story.sees("dupont", "document_received", document_kind=kind)
         digest = hashlib.sha256(data).hexdigest()
-        story.check(got.data["sha256"] == digest, f"document {got.data['n']}: {kind}, {len(data) // 1000} kB, hash {digest[:12]}…")
+        story.check(
+            got.data["sha256"] == digest,
+            f"document {got.data['n']}: {kind}, {len(data) // 1000} kB, hash {digest[:12]}…",
+        )
 
 
 def _package_file(name: str) -> bytes:
@@ -292,7 +313,9 @@ async def _route(story: Story) -> None:
         ring = await story.hears(expert, "ring", case=story.case)
         clinical = any(word in ring.body.lower() for word in ("fa ", "ablation", "4711", "ryth", "rhyth", "1958"))
         story.check(not clinical, f"{expert}: the ring names {story.case} and a time, no clinical word")
-    story.check(len(await story.people["dupont"].members(story.room)) == 2, "nobody was invited without an open session")
+    story.check(
+        len(await story.people["dupont"].members(story.room)) == 2, "nobody was invited without an open session"
+    )
     await story.types("lambert", f"!prendre {story.case}")
     refused = await story.hears("lambert", "error", code="session_needed")
     story.say(f"he has no session: “{refused.body.splitlines()[0]}”")
@@ -317,10 +340,18 @@ async def _look_at_documents(story: Story) -> None:
     for message, name in ((ecg, "ecg.png"), (loop, "echo.mp4"), (still, "echo.png")):
         data = await lambert.download(message.content)
         (story.folder / name).write_bytes(data)
-    story.check((story.folder / "ecg.png").read_bytes().startswith(b"\x89PNG"), "the DICOM ECG is a picture on ECG paper")
+    story.check(
+        (story.folder / "ecg.png").read_bytes().startswith(b"\x89PNG"), "the DICOM ECG is a picture on ECG paper"
+    )
     story.check(b"ftyp" in (story.folder / "echo.mp4").read_bytes()[:64], "the echo loop is a film that phones play")
-    names = [m.content.get("filename", m.body) for m in lambert.messages(story.room) if "file" in m.content and m.sender == story.lab.bot_id]
-    story.check(bool(names) and not any("DUPONT" in n.upper() for n in names), "file names are neutral: no name of the patient")
+    names = [
+        m.content.get("filename", m.body)
+        for m in lambert.messages(story.room)
+        if "file" in m.content and m.sender == story.lab.bot_id
+    ]
+    story.check(
+        bool(names) and not any("DUPONT" in n.upper() for n in names), "file names are neutral: no name of the patient"
+    )
 
 
 # -- 4. the answer -----------------------------------------------------------------------------------------------------
@@ -335,13 +366,18 @@ async def _answer(story: Story) -> None:
     await story.types("dupont", "!terminé", room=story.room)
     await story.sees("lambert", "answered", done=True)
     story.check(True, "she answered; the clock stood still meanwhile")
-    await story.types("lambert", f"!inviter {story.people['peeters'].user_id} second avis sur l'indication", room=story.room)
+    await story.types(
+        "lambert", f"!inviter {story.people['peeters'].user_id} second avis sur l'indication", room=story.room
+    )
     again = await story.people["peeters"].wait_kind(story.room, "dossier", timeout=90)
     story.check(QUESTION in again.body, "the colleague who came late reads the whole dossier")
     await story.people["peeters"].wait_kind(story.room, "document", timeout=90, document_kind="ecg")
     await story.types("lambert", "!projet " + DRAFT, room=story.room)
     draft = await story.sees("dupont", "drafted")
-    story.check("PAS SIGN" in draft.body.upper() or "NON SIGN" in draft.body.upper() or "NOT SIGNED" in draft.body, "the draft is headed as not signed")
+    story.check(
+        "PAS SIGN" in draft.body.upper() or "NON SIGN" in draft.body.upper() or "NOT SIGNED" in draft.body,
+        "the draft is headed as not signed",
+    )
     await story.types("peeters", "!agree", room=story.room)
     await story.sees("lambert", "agreed")
 
@@ -373,9 +409,14 @@ async def _verify(story: Story, pdf: bytes) -> None:
     story.check(not spoiled.ok, "one changed byte, and it is no longer valid")
     if shutil.which("pdfsig"):
         seen = await asyncio.to_thread(_pdfsig, story.folder / "opinion.pdf")
-        story.check(seen.count("Signature is Valid") == 3, "pdfsig (poppler) finds three valid signatures: two physicians, the seal")
+        story.check(
+            seen.count("Signature is Valid") == 3,
+            "pdfsig (poppler) finds three valid signatures: two physicians, the seal",
+        )
     else:
-        story.say("pdfsig is not installed: the signatures were checked with pyHanko alone (apt-get install poppler-utils)")
+        story.say(
+            "pdfsig is not installed: the signatures were checked with pyHanko alone (apt-get install poppler-utils)"
+        )
     (story.folder / "opinion.png").write_bytes(await asyncio.to_thread(first_page_png, pdf, 1200))
 
 
@@ -383,8 +424,8 @@ def _pdfsig(path: Path) -> str:
     """Return what poppler's own check says; a home of its own keeps the reader's certificates out of it."""
     with tempfile.TemporaryDirectory() as home:
         environment = {"PATH": os.environ["PATH"], "HOME": home, "LC_ALL": "C"}
-        done = subprocess.run(  # noqa: S603
-            ["pdfsig", str(path)],  # noqa: S607
+        done = subprocess.run(
+            ["pdfsig", str(path)],
             capture_output=True,
             text=True,
             check=False,
@@ -400,11 +441,19 @@ async def _hand_over(story: Story) -> None:
     story.chapter("6  A notice without content, an acknowledgement")
     mails = await story.lab.mail.wait_for(1)
     text = mails[0].get_content()
-    clinical = any(word in (text + str(mails[0]["Subject"])).lower() for word in ("ablation", "4711", "fa ", "ryth", "dupont marie"))
-    story.check(story.case in str(mails[0]["Subject"]) and not clinical, f"an e-mail came: “{mails[0]['Subject']}”, nothing clinical in it")
+    clinical = any(
+        word in (text + str(mails[0]["Subject"])).lower()
+        for word in ("ablation", "4711", "fa ", "ryth", "dupont marie")
+    )
+    story.check(
+        story.case in str(mails[0]["Subject"]) and not clinical,
+        f"an e-mail came: “{mails[0]['Subject']}”, nothing clinical in it",
+    )
     await story.types("dupont", f"!reçu {story.case}")
     thanks = await story.hears("dupont", "acknowledged")
-    story.check("4711" in thanks.body and "1958" in thanks.body, "the acknowledgement repeats reference, birth year and sex")
+    story.check(
+        "4711" in thanks.body and "1958" in thanks.body, "the acknowledgement repeats reference, birth year and sex"
+    )
 
 
 async def _end(story: Story) -> None:
@@ -417,23 +466,31 @@ async def _end(story: Story) -> None:
     await story.hears("dupont", "expiry_warning")
     story.check(True, "one day before: the second warning")
     media = await story.lab.media_of(story.case)
-    await _wait_until(lambda: story.lab.erasure_stage(story.case), "redacted", story.clock, timedelta(days=1, minutes=10))
+    await _wait_until(
+        lambda: story.lab.erasure_stage(story.case), "redacted", story.clock, timedelta(days=1, minutes=10)
+    )
     story.clock.jump(timedelta(hours=24, minutes=1))
     erased = await story.people["dupont"].wait_kind(story.direct["dupont"], "erased", timeout=90)
     certificate = dict(erased.data["certificate"])
-    (story.folder / "certificate.json").write_text(json.dumps(certificate, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    (story.folder / "certificate.json").write_text(
+        json.dumps(certificate, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+    )
     (story.folder / "certificate.pdf").write_bytes(await story.lab.certificate_pdf(story.case))
     left = [m for m in media if await story.lab.medium_is_there(m)]
     story.check(bool(media) and not left, f"none of the {len(media)} files is on the homeserver any more")
     story.check(not await story.lab.room_is_there(story.room), "the room is gone from the homeserver")
-    reached = certificate["rooms"] == 1 and not {"rooms_left", "media_left", "no_eraser"} & set(certificate["not_reached"])
+    reached = certificate["rooms"] == 1 and not {"rooms_left", "media_left", "no_eraser"} & set(
+        certificate["not_reached"]
+    )
     story.check(reached, f"certificate: {certificate['events']} messages, {certificate['media']} files, key destroyed")
     async with opened_records(story.lab.config, story.clock) as records:
         rows = await records.store.audit_rows()
     story.check(first_break(rows) is None, f"the audit chain of {len(rows)} rows is unbroken")
 
 
-async def _wait_until(stage: Callable[[], Awaitable[str | None]], wanted: str, clock: MovableClock, first: timedelta) -> None:
+async def _wait_until(
+    stage: Callable[[], Awaitable[str | None]], wanted: str, clock: MovableClock, first: timedelta
+) -> None:
     clock.jump(first)
     for _ in range(150):
         if await stage() == wanted:
@@ -485,4 +542,3 @@ async def _gather(story: Story) -> None:
     wanted = {"opinion.pdf", "ecg.png", "echo.mp4", "echo.png", "certificate.json", "certificate.pdf", "chat.html"}
     there = {path.name for path in story.folder.iterdir()}
     story.check(wanted <= there, "everything that the demo shows was written down")
-

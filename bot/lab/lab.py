@@ -77,7 +77,11 @@ def made_up_people() -> tuple[LabPerson, ...]:
             inami="12345676730",
             email="peeters@hospital.localhost",
             language="en",
-            lines={"rhythmology": "rhythmologist", "valve_heart_team": "surgeon", "cardiac_amyloidosis": "heart_failure"},
+            lines={
+                "rhythmology": "rhythmologist",
+                "valve_heart_team": "surgeon",
+                "cardiac_amyloidosis": "heart_failure",
+            },
         ),
         LabPerson(
             user="claes",
@@ -108,7 +112,9 @@ class MovableClock:
 class Lab:
     """The running hospital: `async with Lab.start(folder) as lab:`."""
 
-    def __init__(self, folder: Path, homeserver: Homeserver, mail: MailCatcher, people: Sequence[LabPerson], clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, homeserver: Homeserver, mail: MailCatcher, people: Sequence[LabPerson], clock: Clock
+    ) -> None:
         """Use `Lab.start`."""
         self.folder = folder
         self.homeserver = homeserver
@@ -164,9 +170,7 @@ class Lab:
 
         *settings* are laid over the bot's configuration, section by section.
         """
-        folder = folder.absolute()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        known = await asyncio.to_thread(_known, folder, people)
+        folder, known = await asyncio.to_thread(_known, folder, people)
         async with (
             Homeserver.start(
                 folder / "homeserver", port=port, relaxed_limits=relaxed_limits, default_room_version=room_version
@@ -271,7 +275,9 @@ class Lab:
 
     async def add_account(self, person: LabPerson) -> None:
         """Register somebody on the homeserver whom the bot does not know yet."""
-        self.accounts[person.user] = await self.homeserver.register(person.user, person.password, displayname=person.name)
+        self.accounts[person.user] = await self.homeserver.register(
+            person.user, person.password, displayname=person.name
+        )
         self.people = (*self.people, person)
 
     def learn_secret(self, local: str, secret: str) -> None:
@@ -281,7 +287,9 @@ class Lab:
     async def account(self, local: str) -> Account:
         """Return a signed-in account of a person: the registration's, or a new device."""
         if local not in self.accounts:
-            known = Account(user_id=self.user_id(local), password=self.person(local).password, access_token="", device_id="")
+            known = Account(
+                user_id=self.user_id(local), password=self.person(local).password, access_token="", device_id=""
+            )
             self.accounts[local] = await self.homeserver.login(known)
         return self.accounts[local]
 
@@ -311,7 +319,8 @@ class Lab:
         log = await asyncio.to_thread((self.folder / "eraser.log").open, "ab")
         self._eraser = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", "eraser", "-c", str(self.config_path),
-            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env=_environment(), process_group=0,
+            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env=_environment(),
+            process_group=0,
         )  # fmt: skip
         log.close()
 
@@ -383,14 +392,17 @@ class Lab:
         return True
 
 
-def _known(folder: Path, people: Sequence[LabPerson] | None) -> tuple[LabPerson, ...]:
-    """Return the people of a lab that was started before, or those given, or made-up ones."""
+def _known(folder: Path, people: Sequence[LabPerson] | None) -> tuple[Path, tuple[LabPerson, ...]]:
+    """Make the folder; return it and the people of a lab that was started before, or those given, or made-up ones."""
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     kept = folder / "people.json"
     if kept.exists():
-        return tuple(LabPerson(**{**p, "roles": tuple(p["roles"])}) for p in json.loads(kept.read_text(encoding="utf-8")))
+        found = json.loads(kept.read_text(encoding="utf-8"))
+        return folder, tuple(LabPerson(**{**p, "roles": tuple(p["roles"])}) for p in found)
     chosen = tuple(people) if people is not None else made_up_people()
     _write_secret(kept, json.dumps([asdict(p) for p in chosen], ensure_ascii=False))
-    return chosen
+    return folder, chosen
 
 
 def people_of(table: Path, server_name: str) -> tuple[LabPerson, ...]:
@@ -415,7 +427,7 @@ def people_of(table: Path, server_name: str) -> tuple[LabPerson, ...]:
             email=p.email or f"{p.user_id[1:].partition(':')[0]}@{server_name}",
             language=p.language.value,
             roles=tuple(sorted(p.roles)),
-            lines=dict(p.lines),
+            lines={str(line): function for line, function in p.lines.items()},
         )
         for p in people
     ]

@@ -1,6 +1,6 @@
 """The dossier: what experts get to read, in one order, under one heading, from the same media."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bot.domain.answers import render_value
@@ -118,7 +118,7 @@ def document_notices(case: Case, line: Line, document: Document) -> Iterator[Not
         yield original_notice(case, document, values, data)
 
 
-def original_notice(case: Case, document: Document, values: dict[str, Value], data: dict[str, object]) -> Notice:
+def original_notice(case: Case, document: Document, values: Mapping[str, Value], data: Mapping[str, object]) -> Notice:
     """Return the message that carries the file as it came (or cleaned, where that could be done)."""
     file_id = document.clean_id or document.file_id or ""
     extension = _EXTENSIONS.get(document.mime, "bin")

@@ -13,7 +13,7 @@ from bot.domain.audit import AuditEvent
 from bot.domain.case import Case
 from bot.domain.deadlines import PDF_OF_UNACKNOWLEDGED
 from bot.domain.effects import CaseRoom, Destroy, LeaveRoom, OrderErasure, Purpose, Redact, Remove, ThisRoom
-from bot.domain.ids import CaseId
+from bot.domain.ids import CaseId, RoomId
 from bot.domain.notice import At, Notice
 from bot.domain.steps import Actor, Step
 from bot.services.ports import Clock, Erased, Eraser, Rooms, Store, Unit, Vault
@@ -79,7 +79,7 @@ class Expiry:
         await self._look_at_eraser(case_id, now)
 
     async def _redact(self, unit: Unit, case: Case) -> None:
-        """Redact what can be redacted in every room of the ledger: all in the case's rooms, the bot's own in direct chats."""
+        """Redact in every room of the ledger: everything in the case's rooms, the bot's own in direct chats."""
         own_rooms = {entry.room_id for entry in await unit.rooms(case.id)}
         for event in await unit.events(case.id):
             if event.own or event.room_id in own_rooms:
@@ -178,7 +178,7 @@ class Expiry:
         self,
         unit: Unit,
         case: Case,
-        rooms: Mapping[str, Erased] | Mapping[object, Erased],
+        rooms: Mapping[RoomId, Erased],
         media: Mapping[str, Erased],
         *,
         alive: bool,

@@ -30,7 +30,7 @@ class Handover:
     # -- delivery ------------------------------------------------------------------------------------------------------
 
     async def deliver(self, unit: Unit, case: Case, report: Report) -> None:
-        """The sealed PDF exists: post it to the case room and the requester, ring, and send the mail without content."""
+        """The sealed PDF exists: post it to case room and requester, ring, and send the mail without content."""
         moved = case.step(Step.DELIVER, frozenset({Actor.BOT}))
         corrected = bool(case.delivered)
         done = replace(

@@ -188,14 +188,7 @@ class Intake:
         await self._cases.save(turn.unit, after)
 
     def _change(self, before: Case, after: Case, field_id: str) -> Value:
-        one = self._cases.line(before).form[field_id]
-        was, now = before.answers.value(field_id), after.answers.value(field_id)
-        return Label(
-            {
-                language.value: f"{render_value(one, was, language) if was is not None else '–'} → {render_value(one, now, language) if now is not None else '–'}"
-                for language in Language
-            }
-        )
+        return Phrase("change", {"before": self._shown(before, field_id), "after": self._shown(after, field_id)})
 
     async def _take(self, turn: Turn, case: Case, prompt: Prompt | None, understood: Understood, how: How) -> None:
         case = replace(case, turns=case.turns + 1, touched_at=turn.now)

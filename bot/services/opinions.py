@@ -232,7 +232,7 @@ class Opinions:
         await self._cases.save(turn.unit, signed)
 
     async def frozen(self, unit: Unit, case: Case, report: Report) -> None:
-        """The PDF of the version that is being signed exists: show it to the signatories with the short code of its hash."""
+        """The PDF of the version that is being signed exists: show it with the short code of its hash."""
         after = replace(case, frozen=report)
         await self._cases.save(unit, after)
         notice = Notice(

@@ -141,7 +141,9 @@ class Outbox:
             # The case is gone or went on: what was planned for it has no meaning any more.
             await self._give_up(planned, error.code)
         except Exception as error:  # noqa: BLE001  # A bug in one effect must not stop the others.
-            self._log.error("effect_failed", kind=kind, reference=planned.id, error=type(error).__name__, places=_where(error))
+            self._log.error(
+                "effect_failed", kind=kind, reference=planned.id, error=type(error).__name__, places=_where(error)
+            )
             self._counters.count("effects_failed", kind=kind, code="internal")
             if planned.attempts + 1 >= MOST_TRIES_OF_A_SURPRISE:
                 await self._give_up(planned, "internal")
@@ -352,9 +354,8 @@ class Outbox:
         """Return the part of an event that carries a file; a file that was uploaded before is not uploaded again."""
         file, size = await self._uploaded(case_id, attachment.file_id)
         info: dict[str, Any] = {"mimetype": attachment.mime, "size": size}
-        for key, value in (("w", attachment.width), ("h", attachment.height), ("duration", attachment.duration_ms)):
-            if value is not None:
-                info[key] = value
+        sizes = {"w": attachment.width, "h": attachment.height, "duration": attachment.duration_ms}
+        info |= {key: value for key, value in sizes.items() if value is not None}
         if attachment.thumbnail is not None:
             small, small_size = await self._uploaded(case_id, attachment.thumbnail)
             info["thumbnail_file"] = _encrypted_file(small)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from bot.domain.audit import first_break
+from bot.domain.audit import AuditRow, first_break
 from bot.domain.case import Case
 from bot.domain.deadlines import retention_ends
 from bot.domain.effects import CaseRoom, Say
@@ -14,7 +14,6 @@ from bot.domain.people import Role
 from bot.domain.permissions import check_may_read, check_role, may_know, steps_for
 from bot.domain.steps import State, Step
 from bot.services.dossier import original_notice, post_dossier
-from bot.services.ports import AuditRow
 from bot.services.turn import LIVE, Cases, Turn
 
 _WORKING = (State.SUBMITTED, State.ACCEPTED, State.DRAFTED, State.WAITING, State.SIGNING)

@@ -70,50 +70,59 @@ class Reminders:
     async def _act(self, unit: Unit, case: Case, due: Due, now: datetime) -> Case:
         """Do what is due; return the case, not saved."""
         match due.kind:
-            case "collecting_reminder":
-                await self._to_requester(unit, case, "reminder_collecting", (("form", case.id), ("cancel", case.id)))
             case "lapse":
-                case = replace(
-                    case.step(Step.LAPSE, frozenset({Actor.BOT})), ended_at=now, cancelled_by="silence", asked=None
-                )
-                await unit.audit(AuditEvent(kind="lapse", by=None, case_id=case.id))
-                await self._to_requester(unit, case, "lapsed", (("new",),))
-            case "question_reminder":
-                await self._to_requester(unit, case, "reminder_question", (("answer", case.id, "…"), ("done", case.id)))
-            case "answer_incomplete":
-                for user in case.expert_ids:
-                    await self._to_expert(unit, case, user, "reminder_incomplete", (("draft", case.id, "…"),))
-            case "deadline_reminder":
-                for user in case.unsigned or case.expert_ids or case.rung:
-                    verb = "sign" if case.state is State.SIGNING else "draft" if case.experts else "take"
-                    await self._to_expert(unit, case, user, "reminder_deadline", ((verb, case.id),))
+                return await self._lapse(unit, case, now)
             case "escalation":
-                case = await self._routing.escalate(unit, case, now)
                 await unit.audit(AuditEvent(kind="escalated", by=None, case_id=case.id))
+                return await self._routing.escalate(unit, case, now)
             case "close":
-                case = replace(case.step(Step.CLOSE, frozenset({Actor.BOT})), ended_at=now)
-                await unit.audit(AuditEvent(kind="close", by=None, case_id=case.id))
-                await self._routing.tell_coordinators(unit, case, "not_acknowledged")
-                await self._to_requester(
-                    unit, case, "reminder_acknowledge", (("acknowledge", case.id), ("export", case.id))
-                )
-            case "followup_reminder":
-                for user in case.expert_ids:
-                    await self._to_expert(unit, case, user, "reminder_followup", ())
+                return await self._close(unit, case, now)
+            case "expire":
+                return await self._expiry.start(unit, case, now)
             case "expiry_warning":
                 ends = retention_ends(case, self._cases.line(case))
                 if ends is not None and ends > now:
                     await self._expiry.warn(unit, case, ends)
-            case "expire":
-                case = await self._expiry.start(unit, case, now)
+            case _:
+                await self._remind(unit, case, due.kind)
         return case
 
-    async def _to_requester(self, unit: Unit, case: Case, text: str, steps: tuple[tuple[str, ...], ...]) -> None:
-        await self._to_expert(unit, case, case.requester, text, steps)
+    async def _lapse(self, unit: Unit, case: Case, now: datetime) -> Case:
+        lapsed = case.step(Step.LAPSE, frozenset({Actor.BOT}))
+        await unit.audit(AuditEvent(kind="lapse", by=None, case_id=case.id))
+        await self._say(unit, case, case.requester, "lapsed", ("new",))
+        return replace(lapsed, ended_at=now, cancelled_by="silence", asked=None)
 
-    async def _to_expert(
-        self, unit: Unit, case: Case, user: UserId, text: str, steps: tuple[tuple[str, ...], ...]
-    ) -> None:
+    async def _close(self, unit: Unit, case: Case, now: datetime) -> Case:
+        closed = replace(case.step(Step.CLOSE, frozenset({Actor.BOT})), ended_at=now)
+        await unit.audit(AuditEvent(kind="close", by=None, case_id=case.id))
+        await self._routing.tell_coordinators(unit, closed, "not_acknowledged")
+        await self._say(
+            unit, case, case.requester, "reminder_acknowledge", ("acknowledge", case.id), ("export", case.id)
+        )
+        return closed
+
+    async def _remind(self, unit: Unit, case: Case, kind: str) -> None:
+        number = case.id
+        match kind:
+            case "collecting_reminder":
+                await self._say(unit, case, case.requester, "reminder_collecting", ("form", number), ("cancel", number))
+            case "question_reminder":
+                await self._say(
+                    unit, case, case.requester, "reminder_question", ("answer", number, "…"), ("done", number)
+                )
+            case "answer_incomplete":
+                for user in case.expert_ids:
+                    await self._say(unit, case, user, "reminder_incomplete", ("draft", number, "…"))
+            case "deadline_reminder":
+                verb = "sign" if case.state is State.SIGNING else "draft" if case.experts else "take"
+                for user in case.unsigned or case.expert_ids or case.rung:
+                    await self._say(unit, case, user, "reminder_deadline", (verb, number))
+            case "followup_reminder":
+                for user in case.expert_ids:
+                    await self._say(unit, case, user, "reminder_followup")
+
+    async def _say(self, unit: Unit, case: Case, user: UserId, text: str, *steps: tuple[str, ...]) -> None:
         notice = Notice(
             text=text,
             values={"case": case.id, "due": At(case.due_at) if case.due_at else None},

@@ -122,7 +122,8 @@ class Reports:
     def report_of(self, case: Case, people: Mapping[UserId, Person]) -> OpinionReport:
         """Return what the PDF of the case's draft says, in the requester's language."""
         line, language, draft = self._cases.line(case), case.language, case.draft
-        assert draft is not None and case.submitted_at is not None  # Nobody signs before there is a draft.
+        assert draft is not None  # Nobody signs before there is a draft,
+        assert case.submitted_at is not None  # and nobody drafts before the case was submitted.
         now = status(line.form, case.answers, slots_filled(case), today=case.submitted_at.date())
         decision = line.decision(draft.decision) if draft.decision else None
         words = [decision.label(language) if decision else "", draft.decision_text]

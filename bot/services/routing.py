@@ -143,7 +143,7 @@ class Routing:
                 await turn.audit("too_late", case.id)
                 raise Refusal("already_taken", case=case.id, who=Who(faster.user_id), at=At(faster.since))
             step = Step.TAKE
-        await self._check_may_answer(turn.unit, turn.by, case, step, turn.now)
+        self._check_may_answer(turn.by, case, step)
         how = "joined" if step is Step.JOIN else "taken"
         moved = case.step(step, frozenset({Actor.EXPERT}))
         await turn.audit(step.value, case.id, state=moved.state.value)
@@ -161,7 +161,7 @@ class Routing:
         if how == "taken":
             await self._tell_the_slower(turn, came)
 
-    async def _check_may_answer(self, unit: Unit, person: Person, case: Case, step: Step, now: datetime) -> None:
+    def _check_may_answer(self, person: Person, case: Case, step: Step) -> None:
         """Experts of the line may; once the deadline passed, those of the second line too."""
         second = self._cases.line(case).second_line
         if person.user_id in case.rung and second and person.answers_for(second) and person.user_id != case.requester:

@@ -24,6 +24,10 @@ class FakeEraser:
         for medium in media:
             self.media.setdefault(case_id, {}).setdefault(medium, Erased.PENDING)
 
+    async def forget(self, case_id: CaseId) -> None:
+        self.rooms.pop(case_id, None)
+        self.media.pop(case_id, None)
+
     async def status(self, case_id: CaseId) -> ErasureStatus:
         return ErasureStatus(
             rooms=dict(self.rooms.get(case_id, {})), media=dict(self.media.get(case_id, {})), alive=self.alive

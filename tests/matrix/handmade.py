@@ -71,21 +71,20 @@ class HandmadeClient:
         signature = self.olm.sign(text.encode()).to_base64()
         return {**value, "signatures": {self.user_id: {f"ed25519:{self.device_id}": signature}}}
 
-    async def to_device(self) -> list[Mapping[str, Any]]:
-        """Return the encrypted to-device messages that came for this device so far."""
+    async def to_device(self, event_type: str = "m.room.encrypted") -> list[Mapping[str, Any]]:
+        """Return the to-device messages of one type that came for this device so far."""
         since = f"&since={self._since}" if self._since else ""
         answer = await self.call("GET", f"/sync?timeout=1000{since}")
         self._since = str(answer["next_batch"])
-        events = answer.get("to_device", {}).get("events", [])
-        self._came += [entry for entry in events if entry["type"] == "m.room.encrypted"]
-        return self._came
+        self._came += answer.get("to_device", {}).get("events", [])
+        return [entry for entry in self._came if entry["type"] == event_type]
 
-    async def wait_to_device(self, count: int) -> list[Mapping[str, Any]]:
+    async def wait_to_device(self, count: int, event_type: str = "m.room.encrypted") -> list[Mapping[str, Any]]:
         """Wait until at least *count* of them are there."""
         async with asyncio.timeout(WAIT_SECONDS):
-            while len(await self.to_device()) < count:
+            while len(found := await self.to_device(event_type)) < count:
                 pass
-        return self._came
+        return found
 
     # -- Olm -------------------------------------------------------------------------------------------------------
 

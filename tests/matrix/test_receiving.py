@@ -402,6 +402,18 @@ async def test_why_a_key_was_withheld_is_kept_with_the_waiting_event(world: Worl
     assert waiting.content["org.consilium.withheld"] == "m.unverified"
 
 
+async def test_a_wish_to_verify_the_bot_is_declined_at_once(world: World) -> None:
+    """Nobody waits before a screen that hangs, and no emoji are confirmed that nobody compared."""
+    bot = await world.bot()
+    client, _ = await acquainted(world, bot)
+    request = {"from_device": client.device_id, "transaction_id": "t1", "methods": ["m.sas.v1"], "timestamp": 1}
+
+    await client.send_to_device("m.key.verification.request", request)
+
+    declined = (await client.wait_to_device(1, "m.key.verification.cancel"))[0]["content"]
+    assert (declined["transaction_id"], declined["code"]) == ("t1", "m.user")
+
+
 async def test_a_new_device_of_a_known_person_is_recognised(world: World) -> None:
     """An expert who signs in on another phone is bound to it at his first message."""
     bot = await world.bot()

@@ -10,6 +10,7 @@ import numpy as np
 from bot.adapters.documents.content import Content
 from bot.adapters.documents.film import FilmWriter, from_picture, to_rgb
 from bot.adapters.documents.job import Job
+from bot.adapters.documents.limits import Limits
 from bot.adapters.documents.numbers import short
 from bot.adapters.documents.pictures import preview
 from bot.domain.documents import (
@@ -56,7 +57,7 @@ def _examined(job: Job, content: Content, container: av.container.InputContainer
     for frame, at in _timed(container, rate):
         first = at if first is None else first
         begin = (at - first) * 1000
-        if writer is not None and (writer.count >= job.limits.film_frames or begin >= job.limits.film_seconds * 1000):
+        if writer is not None and _is_long_enough(writer, begin, job.limits):
             notes.append(NoteCode.LOOP_SHORTENED)
             break
         upright = _upright(frame)
@@ -85,6 +86,15 @@ def _examined(job: Job, content: Content, container: av.container.InputContainer
         previews=(film, preview(still, role=PreviewRole.STILL, side=_STILL_SIDE)),
         identity=IdentityFound(tags=hidden),
         notes=tuple(notes),
+    )
+
+
+def _is_long_enough(writer: FilmWriter, begin: Fraction, limits: Limits) -> bool:
+    """Say whether the film has reached what a preview may be: in frames, in time, in bytes."""
+    return (
+        writer.count >= limits.film_frames
+        or begin >= limits.film_seconds * 1000
+        or writer.size_so_far > limits.film_bytes
     )
 
 

@@ -31,7 +31,8 @@ _DEEPEST = 6
 _OLDEST = 89
 _MOVED_DAYS = 3650
 _JPEGS = frozenset(map(str, (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)))
-_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OSError, EOFError, struct.error)
+UNWRITABLE = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OSError, EOFError, struct.error)
+"""What pydicom raises at entries that do not read, or cannot be written again."""
 _NO_COPY = frozenset({NoteCode.UNREADABLE, NoteCode.HEADER_MISMATCH, NoteCode.TRUNCATED, NoteCode.UNSUPPORTED_SYNTAX})
 _PALETTE = "PaletteColorLookupTable"
 _METHODS = (
@@ -132,7 +133,7 @@ def _allowed(source: Dataset, pseudonyms: Pseudonyms, depth: int) -> Dataset:
             element = _allowed_element(source, keyword, pseudonyms, depth)
             if element is not None:
                 clean.add(element)
-        except _UNREADABLE:
+        except UNWRITABLE:
             continue
     return clean
 

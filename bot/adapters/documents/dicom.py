@@ -6,15 +6,16 @@ from datetime import date
 
 from pydicom.dataset import Dataset
 
-from bot.adapters.documents.deidentified import clean_copy
+from bot.adapters.documents.deidentified import UNWRITABLE, clean_copy
 from bot.adapters.documents.dicom_file import DicomFile, UnreadableError, open_dicom
 from bot.adapters.documents.dicom_pixels import examine_pixels
 from bot.adapters.documents.ecg import examine_ecg
+from bot.adapters.documents.frames import HeaderMismatchError, UndecodableError, UnsupportedSyntaxError
 from bot.adapters.documents.identity import identity_of
 from bot.adapters.documents.job import Job
 from bot.adapters.documents.paper import examine_pdf
 from bot.adapters.documents.structured_report import examine_report
-from bot.domain.documents import DocumentKind, Examined, FactCode, IdentityFound, NoteCode
+from bot.domain.documents import CleanCopy, DocumentKind, Examined, FactCode, IdentityFound, NoteCode
 
 MIME = "application/dicom"
 _DIRECTORY = "1.2.840.10008.1.3.10"
@@ -33,7 +34,7 @@ def examine_dicom(job: Job) -> Examined:
         return Examined(kind=DocumentKind.UNKNOWN, mime=MIME, notes=(NoteCode.UNREADABLE,))
     found = _reader(file)(job, file)
     header = file.header
-    clean = clean_copy(job, file, found) if job.strip else None
+    clean = _clean(job, file, found) if job.strip else None
     return replace(
         found,
         mime=MIME,
@@ -43,6 +44,14 @@ def examine_dicom(job: Job) -> Examined:
         clean=clean,
         identity=_joined(identity_of(header), found.identity),
     )
+
+
+def _clean(job: Job, file: DicomFile, found: Examined) -> CleanCopy | None:
+    """Return the copy, or None where a frame beyond those that were shown turns out to be damaged."""
+    try:
+        return clean_copy(job, file, found)
+    except (UndecodableError, HeaderMismatchError, UnsupportedSyntaxError, *UNWRITABLE):
+        return None
 
 
 def _reader(file: DicomFile) -> Callable[[Job, DicomFile], Examined]:

@@ -80,7 +80,11 @@ def _filmed(file: DicomFile, frames: Iterator[av.VideoFrame], times: Timing, lim
                 writer.add(frame, times.starts[n])
                 if n in (0, wanted // 2):
                     still = to_rgb(frame)
-        except UndecodableError:
+                if writer.size_so_far > limits.film_bytes:
+                    wanted = writer.count
+                    notes.append(NoteCode.LOOP_SHORTENED)
+                    break
+        except (UndecodableError, HeaderMismatchError):
             if still is None:
                 raise
         if still is None:

@@ -30,7 +30,7 @@ def examine_ecg(job: Job, file: DicomFile) -> Examined:
     notes = []
     if ecg.left_out:
         notes.append(NoteCode.IMPLAUSIBLE_SAMPLES)
-    if not ecg.is_standard:
+    if not ecg.is_standard or any(lead.flat for lead in ecg.leads):
         notes.append(NoteCode.LEADS_MISSING)
     if ecg.truncated:
         notes.append(NoteCode.TRUNCATED)

@@ -193,7 +193,7 @@ def _captions(pen: ImageDraw.ImageDraw, size: tuple[int, int], ecg: Ecg, values:
     if any(lead.derived for lead in ecg.leads):
         parts.append("* = f(I, II)")
     if moved := off_centre(ecg):
-        parts.append(f"0 mV \u2260 {', '.join(moved)}")
+        parts.append(f"centred: {', '.join(moved)}")
     margin = 2 * PIXELS_PER_MM
     if values:
         _write(pen, (margin, 2.2 * PIXELS_PER_MM), values, size[0] - 2 * margin)

@@ -68,12 +68,17 @@ class FilmWriter:
             self._container.mux(packet)
         self.count += 1
 
+    @property
+    def size_so_far(self) -> int:
+        """Bytes that the film has by now, but for the few frames that the encoder still holds."""
+        return os.fstat(self._memory).st_size
+
     def finish(self, duration: Fraction) -> Preview:
         """Complete the film and return it; *duration* in milliseconds."""
         for packet in self._stream.encode(None):
             self._container.mux(packet)
         self._container.close()
-        data = os.pread(self._memory, os.fstat(self._memory).st_size, 0)
+        data = os.pread(self._memory, self.size_so_far, 0)
         return Preview(
             role=PreviewRole.LOOP,
             mime="video/mp4",

@@ -38,4 +38,7 @@ class Limits:
     film_frames: int = 600
     film_side: int = 1_280
     film_seconds: int = 60
+    film_bytes: int = 18 * MEBIBYTE
+    """Where a film ends early, so that it stays below what a preview may be."""
+
     pages: int = 3

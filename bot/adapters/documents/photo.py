@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from bot.adapters.documents.content import Content
+from bot.adapters.documents.identity import tokens
 from bot.adapters.documents.job import Job
 from bot.adapters.documents.jpeg_segments import pictures_only
 from bot.adapters.documents.pictures import thumbnail
@@ -22,6 +23,9 @@ from bot.domain.documents import (
 )
 
 _ORIENTATION = 0x0112
+_NAMING = (0x010E, 0x013B, 0x8298)
+"""EXIF's description of the image, artist and copyright."""
+
 _BROKEN = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, AttributeError)
 """What Pillow's readers raise at damaged files."""
 
@@ -48,7 +52,7 @@ def examine_photo(job: Job, content: Content) -> Examined:
     pages = int(getattr(image, "n_frames", 1))
     if pages > 1:
         notes.append(NoteCode.PAGES_LEFT_OUT)
-    hidden = _hidden_entries(image)
+    hidden, names = _hidden_entries(image), _names(image)
     turned = _orientation(image) != 1
     try:
         image.load()
@@ -69,7 +73,7 @@ def examine_photo(job: Job, content: Content) -> Examined:
         facts=facts,
         previews=(thumbnail(_eight_bits(upright)),),
         clean=clean,
-        identity=IdentityFound(tags=hidden),
+        identity=IdentityFound(tags=hidden, tokens=names),
         notes=tuple(notes),
     )
 
@@ -110,6 +114,15 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     except _BROKEN:
         return 1
+
+
+def _names(image: Image.Image) -> frozenset[str]:
+    """Return the words of the entries that name people or describe what is seen."""
+    try:
+        entries = image.getexif()
+        return tokens(str(entries[tag]) for tag in _NAMING if tag in entries)
+    except _BROKEN:
+        return frozenset()
 
 
 def _hidden_entries(image: Image.Image) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.adapters.matrix.crypto import Crypto
+from bot.adapters.matrix.declining import Declining
 from bot.adapters.matrix.devices import Directory
 from bot.adapters.matrix.http import HomeserverApi, SignedOut
 from bot.adapters.matrix.key_sharing import KeySharing
@@ -46,6 +47,7 @@ class _Parts:
     media: Media
     receiver: Receiver
     unwedging: Unwedging
+    declining: Declining
     sync: SyncReader
 
 
@@ -180,6 +182,7 @@ class MatrixEngine:
         unwedging = Unwedging(
             directory, sharing, counters=self._counters, clock=self._clock, on_renewed=sender.share_again_with
         )
+        declining = Declining(self._api, counters=self._counters, clock=self._clock)
         return _Parts(
             crypto=crypto,
             account=OwnAccount(self._api, crypto, user_id=self._user_id, device_id=device_id),
@@ -192,10 +195,11 @@ class MatrixEngine:
             sender=sender,
             media=Media(self._api, self._timeouts),
             receiver=Receiver(
-                crypto, directory, facts, unwedging,
+                crypto, directory, facts, unwedging, declining,
                 user_id=self._user_id, arrivals=self._arrivals, counters=self._counters, clock=self._clock,
             ),
             unwedging=unwedging,
+            declining=declining,
             sync=SyncReader(self._api, counters=self._counters, timeouts=self._timeouts),
         )  # fmt: skip
 
@@ -254,6 +258,7 @@ class MatrixEngine:
         while True:
             self._wake.clear()
             try:
+                await parts.declining.answer()
                 await parts.unwedging.answer()
                 await parts.sender.settle()
             except ExternalError:

@@ -19,6 +19,7 @@ from bot.adapters.matrix.arrivals import (
     waiting,
 )
 from bot.adapters.matrix.crypto import Crypto
+from bot.adapters.matrix.declining import Declining
 from bot.adapters.matrix.devices import Directory
 from bot.adapters.matrix.machine import Machine, MissingKey, OpenedEvent, OpenedOlm
 from bot.adapters.matrix.plaintext import MALFORMED, Garbage
@@ -55,6 +56,7 @@ class Receiver:
         directory: Directory,
         facts: RoomFacts,
         unwedging: Unwedging,
+        declining: Declining,
         *,
         user_id: UserId,
         arrivals: Arrivals,
@@ -65,6 +67,7 @@ class Receiver:
         self._directory = directory
         self._facts = facts
         self._unwedging = unwedging
+        self._declining = declining
         self._user_id = user_id
         self._arrivals = arrivals
         self._counters = counters
@@ -92,6 +95,7 @@ class Receiver:
                     new.add((room_id, session_id))
                 case _:
                     self._note_withheld(message)
+                    self._declining.note(message)
         return new
 
     def _note_withheld(self, message: Mapping[str, Any]) -> None:

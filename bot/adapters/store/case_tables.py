@@ -27,7 +27,7 @@ class CaseTables(Tables):
             " ON CONFLICT (year) DO UPDATE SET last = last + 1 RETURNING last",
             year,
         )
-        assert row is not None  # noqa: S101  # RETURNING gives one row
+        assert row is not None  # RETURNING gives one row
         return CaseId(f"C-{year}-{row[0]:04}")
 
     async def case(self, case_id: CaseId) -> Case | None:
