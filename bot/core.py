@@ -10,7 +10,7 @@ from bot.chat.command import Commands
 from bot.chat.dispatch import Dispatch, Verbs
 from bot.chat.render import ChatRenderer
 from bot.domain.deadlines import Rules
-from bot.domain.effects import Destroy, Freeze, OrderErasure, Seal, TakeIn
+from bot.domain.effects import Destroy, EraseMedium, Freeze, OrderErasure, Seal, TakeIn
 from bot.domain.language import Language
 from bot.domain.lines import Catalogue
 from bot.services.codes import Codes
@@ -162,6 +162,7 @@ def build_core(lines: Catalogue, house: House, outside: Outside) -> Core:
     outbox.handles(Freeze, reports.freeze)
     outbox.handles(Seal, reports.seal)
     outbox.handles(OrderErasure, expiry.order)
+    outbox.handles(EraseMedium, expiry.erase_medium)
     outbox.handles(Destroy, expiry.destroy)
     dispatch = Dispatch(
         store=outside.store,

@@ -179,7 +179,7 @@ class World:
 
     async def later(self, **span: float) -> None:
         """Let time pass, and sweep."""
-        self.clock.advance(**span)
+        self.clock.advance(timedelta(**span))
         await self.core.reminders.sweep()
         await self.settle()
 

@@ -17,6 +17,9 @@ from bot.domain.notice import At, Bullets, Clinical, Label, LineName, Notice, Ph
 
 POLL_START = "org.matrix.msc3381.poll.start"
 VERSION = 1
+MOST_BYTES = 36_000
+"""Of plain and HTML text together: an event is at most 65,536 bytes, a third more after encryption and base64."""
+
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
 _CODE = re.compile(r"`([^`\n]+)`")
 # Private characters stand for the catalogue's own marks, so that what people write is never read as one.
@@ -37,6 +40,24 @@ class ChatRenderer:
     def event_type(self, notice: Notice) -> str:
         """Return `m.room.message`, or the type of a poll's start (MSC3381, the type that Element uses)."""
         return POLL_START if notice.poll is not None else "m.room.message"
+
+    def contents(
+        self, notice: Notice, languages: Sequence[Language], names: Mapping[UserId, str]
+    ) -> list[dict[str, Any]]:
+        """Return the content of the event, or of several where one would be too long, numbered."""
+        whole = self.content(notice, languages, names)
+        if len(whole.get("body", "").encode()) + len(whole.get("formatted_body", "").encode()) <= MOST_BYTES:
+            return [whole]
+        pieces = _pieces(whole["body"], MOST_BYTES // 3)
+        return [
+            {
+                **whole,
+                "body": f"({n}/{len(pieces)})\n{piece}",
+                "formatted_body": f"({n}/{len(pieces)})<br>" + html.escape(piece, quote=False).replace("\n", "<br>"),
+                "org.consilium": {**whole["org.consilium"], "part": n, "parts": len(pieces)},
+            }
+            for n, piece in enumerate(pieces, 1)
+        ]
 
     def content(self, notice: Notice, languages: Sequence[Language], names: Mapping[UserId, str]) -> dict[str, Any]:
         """Return the content of the event; in a room of two languages both stand in it, the requester's first."""
@@ -167,6 +188,28 @@ class ChatRenderer:
                 return ("\n".join(f"• {w}" for w in words_of) if block else ", ".join(words_of)) if words_of else ""
             case _:
                 return str(value).translate(_NO_MARKS)
+
+
+def _pieces(text: str, most: int) -> list[str]:
+    """Cut a text at paragraphs, or at lines, or where it must be, into pieces of at most *most* bytes."""
+    pieces: list[str] = []
+    piece = ""
+    for row in text.split("\n"):
+        left = row
+        while left:
+            room = most - len(piece.encode()) - 1
+            if len(left.encode()) <= room:
+                piece, left = f"{piece}\n{left}" if piece else left, ""
+            elif piece:
+                pieces.append(piece)
+                piece = ""
+            else:
+                cut = left.encode()[:most].decode("utf-8", "ignore")
+                pieces.append(cut)
+                left = left[len(cut) :]
+        if not row and piece:
+            piece += "\n"
+    return [*pieces, piece] if piece else pieces
 
 
 def _plain_data(value: Any) -> Any:  # noqa: ANN401  # JSON

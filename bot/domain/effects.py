@@ -161,6 +161,14 @@ class OrderErasure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EraseMedium:
+    """Have one medium deleted that belongs to no case."""
+
+    user_id: UserId
+    mxc: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Destroy:
     """Destroy what the bot holds of a case: sessions, key, files, rows."""
 
@@ -181,6 +189,7 @@ Effect = (
     | Freeze
     | Seal
     | OrderErasure
+    | EraseMedium
     | Destroy
 )
 
@@ -189,6 +198,8 @@ def lane(effect: Effect) -> str:
     """Return the lane of an effect: what is in one lane happens in order, lanes do not wait for each other."""
     if isinstance(effect, Mail):
         return f"mail:{effect.user_id}"
+    if isinstance(effect, EraseMedium):
+        return f"medium:{effect.user_id}"
     if isinstance(effect, TakeIn):
         return f"documents:{effect.case_id}"
     if isinstance(effect, Freeze | Seal):

@@ -117,6 +117,9 @@ class Attachment:
     thumbnail: str | None = None
     """The file id of a small picture."""
 
+    inline: str | None = field(default=None, repr=False)
+    """A small file itself, base64, that belongs to no case: the picture of a second factor."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:

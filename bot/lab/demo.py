@@ -214,6 +214,7 @@ async def _enrol(story: Story) -> None:
     await story.types(
         "admin", f"!admin approve {dupont.user_id} rappelée au numéro de l'hôpital, empreinte lue à voix haute"
     )
+    await story.hears("dupont", "secret_sent", picture=True)
     secret = await story.hears("dupont", "secret_sent")
     story.lab.learn_secret("dupont", secret.data["totp_secret"])
     await story.types("dupont", f"!confirmer {story.code('dupont')}")

@@ -1,17 +1,18 @@
 """Enrolment: register, approve, hand over the second factor, confirm, pin, test ring; and the way back (`recover`)."""
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.domain.audit import AuditEvent
-from bot.domain.effects import Direct, Redact
+from bot.domain.effects import Direct, EraseMedium, Redact
 from bot.domain.errors import Refusal
 from bot.domain.ids import EventId, RoomId, UserId
 from bot.domain.inami import InamiProblem, InamiRefused, eleven_digits, formatted, parse_inami
 from bot.domain.language import Language
-from bot.domain.notice import At, Notice, Option, Poll, Value, Who, Word
+from bot.domain.notice import At, Attachment, Notice, Option, Poll, Value, Who, Word
 from bot.domain.people import SECRET_IN_CHAT, Credential, Person, Role, Standing
 from bot.domain.permissions import check_role
 from bot.domain.routing import admins
@@ -169,6 +170,14 @@ class Enrolment:
             data={"totp_secret": secret},
             next=(("confirm", "123456"),),
         )
+        picture = base64.b64encode(self._otp.qr_png(secret, account=person.user_id, issuer=self._issuer)).decode()
+        scan = Notice(
+            text="secret_picture",
+            kind="secret_sent",
+            data={"picture": True},
+            attachment=Attachment(file_id="", name="QR.png", mime="image/png", inline=picture),
+        )
+        await self._cases.to_person(turn.unit, person.user_id, scan)
         await self._cases.to_person(turn.unit, person.user_id, notice)
 
     # -- confirm -------------------------------------------------------------------------------------------------------
@@ -352,9 +361,10 @@ async def take_back_shown_secrets(unit: Unit, now: datetime) -> None:
 
 
 async def take_back_secret(unit: Unit, user_id: UserId) -> None:
-    """Redact the message that showed a second factor; the outbox wrote down where it stands."""
-    where = await unit.value(f"secret:{user_id}")
-    if where:
-        room_id, event_id = where.split(" ")
+    """Redact the messages that showed a second factor, and delete its picture; the outbox wrote down where."""
+    for where in (await unit.value(f"secret:{user_id}") or "").splitlines():
+        room_id, event_id, mxc = where.split(" ")
         await unit.plan(Redact(place=Direct(user_id=user_id), room_id=RoomId(room_id), event_id=EventId(event_id)))
-        await unit.save_value(f"secret:{user_id}", "")
+        if mxc:
+            await unit.plan(EraseMedium(user_id=user_id, mxc=mxc))
+    await unit.save_value(f"secret:{user_id}", "")

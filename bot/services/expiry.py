@@ -12,7 +12,17 @@ from datetime import datetime, timedelta
 from bot.domain.audit import AuditEvent
 from bot.domain.case import Case
 from bot.domain.deadlines import PDF_OF_UNACKNOWLEDGED
-from bot.domain.effects import CaseRoom, Destroy, LeaveRoom, OrderErasure, Purpose, Redact, Remove, ThisRoom
+from bot.domain.effects import (
+    CaseRoom,
+    Destroy,
+    EraseMedium,
+    LeaveRoom,
+    OrderErasure,
+    Purpose,
+    Redact,
+    Remove,
+    ThisRoom,
+)
 from bot.domain.ids import CaseId, RoomId
 from bot.domain.notice import At, Notice
 from bot.domain.steps import Actor, Step
@@ -102,6 +112,11 @@ class Expiry:
             rooms = [entry.room_id for entry in await unit.rooms(effect.case_id)]
             media = await unit.media(effect.case_id)
         await self._eraser.order(effect.case_id, rooms=rooms, media=list(media))
+
+    async def erase_medium(self, effect: EraseMedium) -> None:
+        """Carry out the effect: name one medium that belongs to no case to the eraser."""
+        order = CaseId(f"medium-{effect.mxc.rpartition('/')[2]}")
+        await self._eraser.order(order, rooms=[], media=[effect.mxc])
 
     async def _look_at_eraser(self, case_id: CaseId, now: datetime) -> None:
         status = await self._eraser.status(case_id)

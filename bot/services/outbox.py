@@ -1,6 +1,7 @@
 """Carries out stored effects: in order within a lane, again after a failure, each once."""
 
 import asyncio
+import base64
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from bot.domain.effects import (
     Direct,
     Effect,
     EndPoll,
+    EraseMedium,
     Freeze,
     Invite,
     JoinRoom,
@@ -36,6 +38,7 @@ from bot.domain.ids import CaseId, RoomId, UserId
 from bot.domain.language import Language
 from bot.domain.notice import Attachment, Notice, Who
 from bot.domain.people import Standing
+from bot.domain.routing import admins
 from bot.services.ports import (
     Audience,
     Clock,
@@ -193,7 +196,7 @@ class Outbox:
                 await self._rooms.redact(effect.room_id, effect.event_id, txn=planned.id)
             case Mail():
                 await self._mail(planned, effect)
-            case TakeIn() | Freeze() | Seal() | OrderErasure() | Destroy():
+            case TakeIn() | Freeze() | Seal() | OrderErasure() | EraseMedium() | Destroy():
                 await self._work[type(effect)](effect)
             case _:
                 assert_never(effect)
@@ -261,19 +264,23 @@ class Outbox:
     async def _say(self, planned: Planned, effect: Say) -> None:
         room_id = await self._room(effect.place)
         audience, languages, names = await self._readers(effect.place, room_id, effect.notice)
-        content = self._renderer.content(effect.notice, languages, names)
+        parts = self._renderer.contents(effect.notice, languages, names)
+        mxc = ""
         if effect.notice.attachment is not None:
-            case_id = effect.notice.case_id
-            if case_id is None:
-                raise Permanent("attachment_without_case")
-            content |= await self._attachment(case_id, effect.notice.attachment)
+            carried = await self._attachment(effect.notice.case_id, effect.notice.attachment)
+            mxc = carried["file"]["url"] if effect.notice.case_id is None else ""
+            parts[0] |= carried
         event_type = self._renderer.event_type(effect.notice)
-        sent = await self._rooms.send(room_id, content, txn=planned.id, audience=audience, event_type=event_type)
-        async with self._store.unit() as unit:
-            await self._note_sent(unit, effect, room_id, sent)
-            await unit.finish(planned)
+        for n, content in enumerate(parts):
+            # The transaction ids of the parts are fixed too: a repeat after a crash sends none of them twice.
+            txn = planned.id if n == 0 else f"{planned.id}-{n}"
+            sent = await self._rooms.send(room_id, content, txn=txn, audience=audience, event_type=event_type)
+            async with self._store.unit() as unit:
+                await self._note_sent(unit, effect, room_id, sent, mxc)
+                if n == len(parts) - 1:
+                    await unit.finish(planned)
 
-    async def _note_sent(self, unit: Unit, effect: Say, room_id: RoomId, sent: Sent) -> None:
+    async def _note_sent(self, unit: Unit, effect: Say, room_id: RoomId, sent: Sent, mxc: str) -> None:
         notice = effect.notice
         if notice.case_id is not None:
             await unit.record_event(notice.case_id, EventEntry(event_id=sent.event_id, room_id=room_id, own=True))
@@ -282,7 +289,10 @@ class Outbox:
                 OpenPoll(event_id=sent.event_id, room_id=room_id, case_id=notice.case_id, poll=notice.poll)
             )
         if notice.kind == "secret_sent" and isinstance(effect.place, Direct):
-            await unit.save_value(f"secret:{effect.place.user_id}", f"{room_id} {sent.event_id}")
+            # Where the second factor stands, so that it can be taken back.
+            key = f"secret:{effect.place.user_id}"
+            before = await unit.value(key) or ""
+            await unit.save_value(key, f"{before}{room_id} {sent.event_id} {mxc}\n")
         if isinstance(effect.place, CaseRoom) and notice.kind != "device_without_key":
             await self._report_unreached(unit, effect.place, sent)
 
@@ -310,6 +320,7 @@ class Outbox:
             await unit.plan(Say(place=place, notice=notice))
             if changed:
                 await unit.plan(Remove(place=place, user_id=unreached.user_id))
+                await self._tell_left_out(unit, unreached.user_id)
             await unit.audit(
                 AuditEvent(
                     kind=text,
@@ -318,6 +329,16 @@ class Outbox:
                     facts={"user": unreached.user_id, "reason": unreached.reason.value},
                 )
             )
+
+    async def _tell_left_out(self, unit: Unit, user_id: UserId) -> None:
+        """Tell the person how to come back, and the admins that it happened."""
+        own = Notice(text="refusal.identity_changed", kind="error", data={"code": "identity_changed"}, rings=True)
+        await unit.plan(Say(place=Direct(user_id=user_id), notice=replace(own, next=(("recover", "123456"),))))
+        for admin in admins(await unit.people()):
+            told = Notice(
+                text="admin_left_out", values={"who": Who(user_id)}, kind="admin_left_out", data={"user": user_id}
+            )
+            await unit.plan(Say(place=Direct(user_id=admin), notice=told))
 
     async def _readers(
         self, place: Place, room_id: RoomId, notice: Notice
@@ -350,13 +371,19 @@ class Outbox:
             audience = replace(audience, pinned={user: None})
         return audience, [person.language if person else self._default_language], names
 
-    async def _attachment(self, case_id: CaseId, attachment: Attachment) -> dict[str, Any]:
+    async def _attachment(self, case_id: CaseId | None, attachment: Attachment) -> dict[str, Any]:
         """Return the part of an event that carries a file; a file that was uploaded before is not uploaded again."""
-        file, size = await self._uploaded(case_id, attachment.file_id)
+        if attachment.inline is not None:
+            data = base64.b64decode(attachment.inline)
+            file, size = await self._rooms.upload(_once(data), len(data)), len(data)
+        elif case_id is not None:
+            file, size = await self._uploaded(case_id, attachment.file_id)
+        else:
+            raise Permanent("attachment_without_case")
         info: dict[str, Any] = {"mimetype": attachment.mime, "size": size}
         sizes = {"w": attachment.width, "h": attachment.height, "duration": attachment.duration_ms}
         info |= {key: value for key, value in sizes.items() if value is not None}
-        if attachment.thumbnail is not None:
+        if attachment.thumbnail is not None and case_id is not None:
             small, small_size = await self._uploaded(case_id, attachment.thumbnail)
             info["thumbnail_file"] = _encrypted_file(small)
             info["thumbnail_info"] = {"mimetype": "image/png", "size": small_size}
@@ -425,6 +452,10 @@ def _encrypted_file(file: EncryptedFile) -> dict[str, Any]:
 async def _all(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async for chunk in chunks:
         yield chunk
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 def _where(error: BaseException) -> str:

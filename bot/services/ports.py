@@ -643,8 +643,10 @@ class ReportMaker(Protocol):
 class Renderer(Protocol):
     """Puts a notice into the readers' languages."""
 
-    def content(self, notice: Notice, languages: Sequence[Language], names: Mapping[UserId, str]) -> dict[str, Any]:
-        """Return the content of the Matrix event, without attachment; two languages give both, short."""
+    def contents(
+        self, notice: Notice, languages: Sequence[Language], names: Mapping[UserId, str]
+    ) -> list[dict[str, Any]]:
+        """Return the content of the Matrix event, without attachment; a long text gives several, numbered."""
 
     def event_type(self, notice: Notice) -> str:
         """Return the type of the event."""

@@ -24,6 +24,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     hang: bool = False
     lose_answer: bool = False
+    cut_answer: bool = False
     held: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a hanging request arrived."""
 
@@ -81,6 +82,10 @@ class Proxy:
         """Let the homeserver act, and close the connection instead of answering."""
         return self._add(Fault(pattern=re.compile(pattern), times=times, lose_answer=True))
 
+    def cut_answer(self, pattern: str, *, times: int = 1) -> Fault:
+        """Let the homeserver act, and close the connection in the middle of its answer."""
+        return self._add(Fault(pattern=re.compile(pattern), times=times, cut_answer=True))
+
     def count(self, pattern: str) -> int:
         """Return how many requests matched *pattern* so far."""
         return sum(1 for line in self.requests if re.search(pattern, line))
@@ -114,6 +119,13 @@ class Proxy:
         ) as answer:
             content = await answer.read()
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in UNTOUCHED}
+            if fault is not None and fault.cut_answer:
+                cut = web.StreamResponse(status=answer.status, headers=kept | {"Content-Length": str(len(content))})
+                await cut.prepare(request)
+                await cut.write(content[: len(content) // 2])
+                assert request.transport is not None
+                request.transport.close()
+                return cut
             if fault is not None and fault.lose_answer:
                 assert request.transport is not None
                 request.transport.close()

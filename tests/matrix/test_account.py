@@ -1,6 +1,7 @@
 """The bot signs in once, on one device, with one identity, and refuses to start when something does not fit."""
 
 import secrets as random
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -334,6 +335,35 @@ async def test_a_homeserver_that_is_down_at_the_start_is_no_refusal(world: World
 
     with pytest.raises(ExternalError, match="unreachable"):
         await engine.start()
+
+
+async def test_a_key_store_that_cannot_be_written_stops_the_bot_and_loses_nothing(world: World) -> None:
+    """Memory would know more than the disk: the bot stops, and reads everything again when there is room."""
+    bot = await world.bot()
+    client = HandmadeClient(world.homeserver, await world.account())
+    await client.upload_keys()
+    await client.meet(bot.user_id)
+    room = await client.open_room(bot.user_id)
+    await bot.engine.join((await bot.inbox.wait_kind(ArrivalKind.INVITE, room)).room_id)
+    with sqlite3.connect(bot.folder / "keys.db") as store:
+        store.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON megolminboundsessions BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+    store.close()
+    await client.share(room)
+    await client.send_event(room, client.message(room, "kept on the homeserver"))
+    assert bot.loop is not None
+    with pytest.raises(StartRefused) as refused:
+        await bot.loop
+    await bot.stop()
+    with sqlite3.connect(bot.folder / "keys.db") as store:
+        store.execute("DROP TRIGGER full")
+    store.close()
+
+    await bot.start()
+
+    await bot.inbox.wait_for("kept on the homeserver")
+    assert refused.value.code == "store_failed"
 
 
 async def test_failed_syncs_are_tried_again_with_pauses(world: World) -> None:

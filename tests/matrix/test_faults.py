@@ -20,8 +20,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 T = TypeVar("T")
 
 IMPATIENT = Timeouts(
-    request=1, create_room=2, long_poll=1, first_sync=1, key_claim=1, share=1, media_idle=1, backoff_first=0.05,
-    backoff_most=0.2, share_again=0.2,
+    request=0.7, create_room=1.2, long_poll=0.5, first_sync=1, key_claim=0.5, share=0.5, media_idle=0.7,
+    backoff_first=0.05, backoff_most=0.2, share_again=0.2,
 )  # fmt: skip
 
 CALLS = [
@@ -44,7 +44,7 @@ CALLS = [
 FAULTS: dict[str, Callable[[Proxy, str], object]] = {
     "an error": lambda proxy, call: proxy.answer(call, 502, body=b"<html>bad gateway"),
     "a limit": lambda proxy, call: proxy.answer(call, 429, body=b'{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":50}'),
-    "a broken answer": lambda proxy, call: proxy.answer(call, 200, body=b'{"cut'),
+    "a cut answer": lambda proxy, call: proxy.cut_answer(call),
     "a lost answer": lambda proxy, call: proxy.lose_answer(call),
     "silence": lambda proxy, call: proxy.hang(call),
 }

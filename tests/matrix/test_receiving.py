@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from bot.adapters.matrix.arrivals import OUTSIDE
-from bot.domain.ids import UserId
+from bot.domain.ids import RoomId, UserId
 from bot.services.ports import ArrivalKind
 from tests.matrix.handmade import HandmadeClient
 from tests.matrix.inbox import PowerCut
@@ -315,6 +315,50 @@ async def test_being_removed_from_a_room_is_told(world: World) -> None:
 
     left = await bot.inbox.wait_kind(ArrivalKind.LEFT, room)
     assert left.content == {"by": doctor.user_id, "membership": "ban"}
+
+
+async def test_being_removed_while_the_bot_was_off_hinders_no_start(world: World) -> None:
+    """The room is told as left, everything else goes on."""
+    bot = await world.bot()
+    doctor, room = await acquainted(world, bot)
+    other, second = await acquainted(world, bot)
+    await bot.stop()
+    await doctor.call("POST", f"/rooms/{room}/kick", {"user_id": bot.user_id})
+    await other.send_event(second, other.message(second, "elsewhere"))
+
+    await bot.start()
+
+    await bot.inbox.wait_for("elsewhere")
+    left = await bot.inbox.wait_kind(ArrivalKind.LEFT, room)
+    assert left.content == {"by": doctor.user_id, "membership": "leave"}
+
+
+async def test_a_member_whose_leave_event_is_strange_has_left_all_the_same(world: World) -> None:
+    """Nothing in a membership event but its one word counts, so nothing can hide it."""
+    bot = await world.bot()
+    doctor, room = await acquainted(world, bot)
+    deep: object = 1
+    for _ in range(90):
+        deep = [deep]
+    content = {"membership": "leave", "deep": deep}
+    expert = HandmadeClient(world.homeserver, await world.account("expert"))
+    await doctor.call("POST", f"/rooms/{room}/invite", {"user_id": expert.user_id})
+    await expert.accept(room)
+
+    await expert.call("PUT", f"/rooms/{room}/state/m.room.member/{expert.user_id}", content)
+
+    await bot.inbox.wait_until(lambda a: is_member(a, RoomId(room), expert.user_id, "leave"))
+
+
+async def test_an_upgraded_room_names_the_one_that_replaces_it(world: World) -> None:
+    """The tombstone is handed over; whether its sender may is looked up where it matters."""
+    bot = await world.bot()
+    doctor, room = await acquainted(world, bot)
+
+    upgraded = await doctor.call("POST", f"/rooms/{room}/upgrade", {"new_version": "11"})
+
+    tombstone = await bot.inbox.wait_kind(ArrivalKind.TOMBSTONE, room)
+    assert tombstone.content == {"replacement_room": upgraded["replacement_room"]}
 
 
 async def test_an_invitation_says_whether_the_room_is_encrypted_and_direct(world: World) -> None:

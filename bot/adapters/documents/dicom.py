@@ -6,11 +6,16 @@ from datetime import date
 
 from pydicom.dataset import Dataset
 
+from bot.adapters.documents.damage import (
+    HeaderMismatchError,
+    UndecodableError,
+    UnreadableError,
+    UnsupportedSyntaxError,
+)
 from bot.adapters.documents.deidentified import UNWRITABLE, clean_copy
-from bot.adapters.documents.dicom_file import DicomFile, UnreadableError, open_dicom
+from bot.adapters.documents.dicom_file import DicomFile, open_dicom
 from bot.adapters.documents.dicom_pixels import examine_pixels
 from bot.adapters.documents.ecg import examine_ecg
-from bot.adapters.documents.frames import HeaderMismatchError, UndecodableError, UnsupportedSyntaxError
 from bot.adapters.documents.identity import identity_of
 from bot.adapters.documents.job import Job
 from bot.adapters.documents.paper import examine_pdf

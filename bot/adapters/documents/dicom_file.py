@@ -1,9 +1,11 @@
 """A DICOM file opened with care: headers read without the pixels, inflation bounded, sizes checked before use."""
 
 import io
+import struct
 import warnings
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal, cast
 
@@ -20,6 +22,7 @@ from pydicom.uid import (
 )
 
 from bot.adapters.documents.content import HEAD_BYTES
+from bot.adapters.documents.damage import UndecodableError, UnreadableError
 from bot.adapters.documents.job import Job
 from bot.adapters.documents.limits import MEBIBYTE, Limits
 from bot.adapters.documents.numbers import whole
@@ -37,12 +40,8 @@ _SAYING_WHAT_IT_IS = (
     "DirectoryRecordSequence",
 )
 _UNDEFINED = 0xFFFFFFFF
-_DEEPEST = 6
+_DEEPEST = 16
 _ITEM, _SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
-
-
-class UnreadableError(Exception):
-    """The file is DICOM by its first bytes, and cannot be read as such."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +130,11 @@ class DicomFile:
             raise Refused(RefusalCode.BOMB)
 
     def raw_frames(self) -> Iterator[bytes]:
-        """Yield the frames as they are stored, one at a time, as many as are there and no more than claimed."""
+        """Yield the frames as they are stored, one at a time, as many as are there and no more than claimed.
+
+        Raises:
+            UndecodableError: their packing is damaged.
+        """
         if self.pixels is None:
             return
         self.stream.seek(self.pixels.start)
@@ -146,17 +149,22 @@ class DicomFile:
         packed = generate_frames(
             self.stream, number_of_frames=self.frames, extended_offsets=self._offsets(), endianness=endianness
         )
-        for count, frame in enumerate(packed):
-            if count >= self.frames:
-                return
-            yield frame
+        try:
+            for _, frame in zip(range(self.frames), packed, strict=False):
+                yield frame
+        except (ValueError, EOFError, OSError, struct.error):
+            raise UndecodableError from None
 
     def raw_pieces(self) -> Iterator[bytes]:
-        """Yield the pieces of packed pixel data in their order, without regard to frames: a film's stream."""
+        """Yield the pieces of packed pixel data in their order, without regard to frames: a film's stream.
+
+        Where their packing is damaged, they end.
+        """
         if self.pixels is not None and self.encapsulated:
             self.stream.seek(self.pixels.start)
-            parse_basic_offsets(self.stream)
-            yield from generate_fragments(self.stream)
+            with suppress(ValueError, EOFError, OSError, struct.error):
+                parse_basic_offsets(self.stream)
+                yield from generate_fragments(self.stream)
 
     def _offsets(self) -> tuple[bytes, bytes] | None:
         starts, lengths = self.header.get("ExtendedOffsetTable"), self.header.get("ExtendedOffsetTableLengths")
@@ -222,25 +230,32 @@ def _open(job: Job) -> DicomFile:
         is_little_endian=syntax.is_little_endian if syntax.is_transfer_syntax else True,
         stop_when=lambda tag, _vr, _length: tag.group == _PIXEL_GROUP and tag.element in _PIXEL_ELEMENTS,
     )
+    _drop_broken(header, 0, turn=syntax == ExplicitVRBigEndian)
     if not any(keyword in header for keyword in _SAYING_WHAT_IT_IS):
         raise UnreadableError
     pixels = _pixel_place(stream, syntax)
-    if syntax == ExplicitVRBigEndian:
-        _turn_words(header, 0)
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian  # of the tables and curves in it, as they are now
     return DicomFile(header=header, stream=stream, size=size, syntax=syntax, pixels=pixels)
 
 
-def _turn_words(dataset: Dataset, depth: int) -> None:
-    """Bring tables and curves of a big-endian header into the byte order that everything after expects, in place."""
-    for tag in list(dataset.keys()):
-        element = dataset[tag]
-        if element.VR == "OW" and isinstance(element.value, bytes) and len(element.value) % 2 == 0:
-            element.value = np.frombuffer(element.value, ">u2").astype("<u2").tobytes()
-        elif element.VR == "SQ" and depth < _DEEPEST:
-            for item in element.value or ():
-                _turn_words(item, depth + 1)
+def _drop_broken(dataset: Dataset, depth: int, *, turn: bool) -> None:
+    """Take out the entries that do not read, in place, so that nobody after stumbles over them.
+
+    With *turn*, tables and curves of a big-endian file are brought into the byte order that everything expects.
+    """
+    for tag in list(dataset.keys()):  # by tag: iterating over elements stops at the first one that does not read
+        try:
+            element = dataset[tag]
+            value = element.value
+        except Exception:  # noqa: BLE001 - pydicom's converters raise whatever the damage makes them
+            del dataset[tag]
+            continue
+        if element.VR == "SQ" and depth < _DEEPEST:
+            for item in value or ():
+                _drop_broken(item, depth + 1, turn=turn)
+        elif turn and element.VR == "OW" and isinstance(value, bytes) and len(value) % 2 == 0:
+            element.value = np.frombuffer(value, ">u2").astype("<u2").tobytes()
 
 
 def _meta(source: BinaryIO, head: bytes) -> tuple[int, UID]:

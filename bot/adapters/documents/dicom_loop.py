@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import JPEGBaseline8Bit
 
+from bot.adapters.documents.damage import HeaderMismatchError, UndecodableError
 from bot.adapters.documents.dicom_file import DicomFile
 from bot.adapters.documents.film import FilmWriter, JpegDecoder, blacken, from_picture, planar, to_rgb
-from bot.adapters.documents.frames import HeaderMismatchError, UndecodableError, check_frame, decoded_frames
+from bot.adapters.documents.frames import check_frame, decoded_frames
 from bot.adapters.documents.greyscale import Picture, shown
 from bot.adapters.documents.limits import Limits
 from bot.adapters.documents.pictures import preview

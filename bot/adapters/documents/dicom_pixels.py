@@ -3,15 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.adapters.documents.damage import HeaderMismatchError, UndecodableError, UnsupportedSyntaxError
 from bot.adapters.documents.dicom_file import DicomFile
 from bot.adapters.documents.dicom_loop import STILL_SIDE, Mask, masked, show_film, show_loop
-from bot.adapters.documents.frames import (
-    HeaderMismatchError,
-    UndecodableError,
-    UnsupportedSyntaxError,
-    decoded_frames,
-    is_film,
-)
+from bot.adapters.documents.frames import decoded_frames, is_film
 from bot.adapters.documents.greyscale import shown, window_text
 from bot.adapters.documents.job import Job
 from bot.adapters.documents.numbers import decimal, short

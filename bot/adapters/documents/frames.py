@@ -18,6 +18,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from bot.adapters.documents.damage import HeaderMismatchError, UndecodableError, UnsupportedSyntaxError
 from bot.adapters.documents.dicom_file import DicomFile
 
 Picture = NDArray[np.uint8]
@@ -29,18 +30,6 @@ _PLUGINS = {JPEGBaseline8Bit: "pillow", RLELossless: "pylibjpeg"}
 _HTJ2K = frozenset({"1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"})
 _JPEG_FAMILY = frozenset(map(str, (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)))
 _JPEG2000_FAMILY = frozenset(map(str, JPEG2000TransferSyntaxes)) | _HTJ2K
-
-
-class UnsupportedSyntaxError(Exception):
-    """No decoder for this transfer syntax is here."""
-
-
-class HeaderMismatchError(Exception):
-    """A frame inside is not of the size that the header says."""
-
-
-class UndecodableError(Exception):
-    """A frame does not decode."""
 
 
 def is_film(syntax: UID) -> bool:

@@ -35,8 +35,12 @@ class Crypto:
         def open_machine() -> tuple[Machine, bool]:
             store = RoomKeyStore(user_id=user_id, device_id=device_id, folder=folder, pickle_key=pickle_key)
             (folder / FILE).chmod(0o600)
-            is_new = store.load_account() is None
-            return Machine(user_id, device_id, store), is_new
+            try:
+                is_new = store.load_account() is None
+                return Machine(user_id, device_id, store), is_new
+            except BaseException:
+                store.database.close()
+                raise
 
         try:
             machine, is_new = await thread.run(open_machine)

@@ -1,7 +1,7 @@
 """Answers to "Verify" on the bot: declined at once, so that nobody waits before a screen that hangs.
 
-nio does not know `m.key.verification.request`. The bot never confirms emoji that no person compared. A request in a room
-is a message of that room and reaches the services; the ones answered here come from device to device.
+nio does not know `m.key.verification.request`. The bot never confirms emoji that no person compared. A request in a
+room is a message of that room and reaches the services; the ones answered here come from device to device.
 """
 
 import secrets as random

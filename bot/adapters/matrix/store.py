@@ -67,6 +67,7 @@ class CryptoThread:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="olm")
+        self._closed = False
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run *work* there and return its result.
@@ -84,11 +85,14 @@ class CryptoThread:
                     raise StoreFailed from None
                 raise
 
+        if self._closed:
+            raise ExternalError("stopped")
         # Shielded: a cancelled caller must not leave a half-done transaction behind.
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._pool, guarded))
 
     def close(self) -> None:
         """End the thread after its last piece of work."""
+        self._closed = True
         self._pool.shutdown(wait=True)
 
 
