@@ -159,6 +159,7 @@ def build_core(lines: Catalogue, house: House, outside: Outside) -> Core:
         clock=outside.clock,
     )
     outbox.handles(TakeIn, documents.take_in)
+    outbox.gives_up(TakeIn, documents.give_up)
     outbox.handles(Freeze, reports.freeze)
     outbox.handles(Seal, reports.seal)
     outbox.handles(OrderErasure, expiry.order)

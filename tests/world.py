@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from bot.adapters.store import SqlStore
 from bot.core import Core, House, Outside, build_core
 from bot.domain.case import Case
 from bot.domain.deadlines import Rules
-from bot.domain.documents import DocumentKind, Examined, IdentityFound, Preview, PreviewRole
+from bot.domain.documents import DocumentKind, Examined, IdentityFound, Preview, PreviewRole, RefusalCode, Refused
 from bot.domain.effects import CaseRoom, Direct
 from bot.domain.ids import CaseId, EventId, LineId, RoomId, UserId
 from bot.domain.language import Language
+from bot.domain.lines import Catalogue
 from bot.domain.people import Credential, Person, Role, Standing
 from specialties import load
 from tests.fakes.clock import FixedClock
@@ -42,19 +44,32 @@ class QuietLog:
     warning = error = info
 
 
+@cache
+def shipped_lines() -> Catalogue:
+    """Return the lines as they ship, read once: they are values and nothing changes them."""
+    return load()
+
+
+_REFUSED = {b"BOM": RefusalCode.BOMB, b"CUT": RefusalCode.CRASHED}
+
+
 class PlainReader:
-    """A document reader that knows three kinds of made-up files by their first bytes."""
+    """A document reader that knows a few kinds of made-up files by their first bytes, and two that it gives up."""
 
     async def examine(self, fd: int, *, size: int, identity: str, case_salt: bytes) -> Examined:
         import os
 
         head = os.pread(fd, 16, 0)
+        if head[:3] in _REFUSED:
+            raise Refused(_REFUSED[head[:3]])
         kind = {
             b"ECG": DocumentKind.ECG,
             b"PDF": DocumentKind.PDF,
             b"LOO": DocumentKind.ECHO_LOOP,
             b"IMG": DocumentKind.IMAGE,
         }.get(head[:3], DocumentKind.UNKNOWN)
+        modality = head[:2].decode() if head[:3] in (b"CT ", b"NM ", b"XA ") else None
+        kind = DocumentKind.DICOM_IMAGE if modality else DocumentKind.REPORT if head[:3] == b"SR " else kind
         previews: tuple[Preview, ...] = ()
         if kind in (DocumentKind.ECG, DocumentKind.ECHO_LOOP):
             previews = (
@@ -63,7 +78,7 @@ class PlainReader:
         return Examined(
             kind=kind,
             mime="application/octet-stream",
-            modality=None,
+            modality=modality,
             taken_on=None,
             frames=None,
             frame_rate=None,
@@ -135,7 +150,14 @@ class Physician:
 class World:
     """The bot and everything around it."""
 
-    def __init__(self, store: SqlStore, vault: MemoryVault, rooms: FakeRooms, clock: FixedClock) -> None:
+    def __init__(
+        self,
+        store: SqlStore,
+        vault: MemoryVault,
+        rooms: FakeRooms,
+        clock: FixedClock,
+        lines: Catalogue | None = None,
+    ) -> None:
         self.store = store
         self.vault = vault
         self.rooms = rooms
@@ -145,7 +167,7 @@ class World:
         self.eraser = FakeEraser()
         self.tally = Tally()
         self.log = QuietLog()
-        self.lines = load()
+        self.lines = lines or shipped_lines()
         self.core: Core = build_core(
             self.lines,
             House(
@@ -248,12 +270,12 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def a_world(folder: Path) -> AsyncIterator[World]:
+async def a_world(folder: Path, lines: Catalogue | None = None) -> AsyncIterator[World]:
     """Open a world whose database lies in *folder*."""
     clock, vault = FixedClock(), MemoryVault()
     store = SqlStore(folder / "consilium.db", b"k" * 32, vault, clock)
     await store.open()
     try:
-        yield World(store, vault, FakeRooms(arrivals=store, user_id=BOT), clock)
+        yield World(store, vault, FakeRooms(arrivals=store, user_id=BOT), clock, lines)
     finally:
         await store.close()

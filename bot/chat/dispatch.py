@@ -289,6 +289,7 @@ class Dispatch:
             device=device or _NO_DEVICE,
             event_id=arrival.event_id,
             place=place,
+            room_id=arrival.room_id,
         )
 
     async def _say_contact(self, unit: Unit, arrival: Arrival, place: Place, code: str) -> None:

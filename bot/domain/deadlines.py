@@ -19,6 +19,7 @@ ERASED_AT_ONCE = ("emergency", "does_not_agree")
 """Requests that end before they began: nothing of them is kept, not even for a day."""
 
 WORKING = (State.SUBMITTED, State.ACCEPTED, State.DRAFTED, State.SIGNING)
+WAITING_OR_WORKING = (*WORKING, State.WAITING)
 ENDED = (State.CLOSED, State.DECLINED, State.CANCELLED)
 
 

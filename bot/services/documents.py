@@ -85,6 +85,10 @@ class Documents:
             document = replace(document, state=DocumentState.READY, notes=(refused.code.value,))
         await self._receipt(effect, document)
 
+    async def give_up(self, effect: TakeIn) -> None:
+        """A document could not be taken in after several tries: say so, so that the case does not wait for it."""
+        await self._refuse(effect, "other")
+
     async def _examined(self, case: Case, document: Document) -> Document:
         assert document.file_id is not None  # Stored a moment ago.
         line = self._cases.line(case)

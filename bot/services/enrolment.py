@@ -313,7 +313,7 @@ class Enrolment:
         await turn.unit.save_person(replace(person, standing=Standing.SUSPENDED))
         await turn.unit.end_sessions(user_id)
         await turn.audit("suspended", user=user_id, reason=reason[:200])
-        await self._cases.out_of_all_rooms(turn.unit, user_id)
+        await self._cases.out_of_all_rooms(turn.unit, user_id, turn.now)
         await turn.reply(
             Notice(text="suspended_by_you", values={"who": Who(user_id)}, kind="suspended", data={"user": user_id})
         )

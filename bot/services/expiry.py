@@ -89,12 +89,12 @@ class Expiry:
         await self._look_at_eraser(case_id, now)
 
     async def _redact(self, unit: Unit, case: Case) -> None:
-        """Redact in every room of the ledger: everything in the case's rooms, the bot's own in direct chats."""
+        """Redact everything of the ledger, in the case's rooms and in direct chats."""
         own_rooms = {entry.room_id for entry in await unit.rooms(case.id)}
         for event in await unit.events(case.id):
-            if event.own or event.room_id in own_rooms:
-                place = CaseRoom(case_id=case.id) if event.room_id in own_rooms else ThisRoom(room_id=event.room_id)
-                await unit.plan(Redact(place=place, room_id=event.room_id, event_id=event.event_id))
+            # What people typed in their direct chats can be redacted where they gave the bot that right; else it stays.
+            place = CaseRoom(case_id=case.id) if event.room_id in own_rooms else ThisRoom(room_id=event.room_id)
+            await unit.plan(Redact(place=place, room_id=event.room_id, event_id=event.event_id))
         await self._cases.save(unit, replace(case, erasure="redacted"))
 
     async def _empty(self, unit: Unit, case: Case) -> None:

@@ -63,6 +63,7 @@ from bot.services.ports import (
 MOST_TRIES_OF_A_SURPRISE = 5
 LONGEST_WAIT = timedelta(minutes=5)
 MOST_AT_ONCE = 8
+NEVER_GIVEN_UP = (OpenRoom, Freeze, Seal, OrderErasure, Destroy)
 
 
 class Outbox:
@@ -91,12 +92,17 @@ class Outbox:
         self._log = log
         self._default_language = default_language
         self._work: dict[type[object], Callable[[Any], Awaitable[None]]] = {}
+        self._instead: dict[type[object], Callable[[Any], Awaitable[None]]] = {}
         self._woken = asyncio.Event()
         self._busy: set[str] = set()
 
     def handles(self, kind: type[Effect], work: Callable[[Any], Awaitable[None]]) -> None:
         """Let *work* carry out effects of one kind: those that are not about sending."""
         self._work[kind] = work
+
+    def gives_up(self, kind: type[Effect], instead: Callable[[Any], Awaitable[None]]) -> None:
+        """Let *instead* be done when an effect of one kind is given up, so that its case does not hang."""
+        self._instead[kind] = instead
 
     def wake(self) -> None:
         """Say that there may be something to do."""
@@ -136,7 +142,7 @@ class Outbox:
         try:
             await self._carry_out(planned)
         except Permanent as error:
-            await self._give_up(planned, error.code)
+            await self._give_up_or_wait(planned, error.code)
         except ExternalError as error:
             await self._later(planned, error.retry_after)
             self._counters.count("effects_failed", kind=kind, code=error.code)
@@ -149,9 +155,20 @@ class Outbox:
             )
             self._counters.count("effects_failed", kind=kind, code="internal")
             if planned.attempts + 1 >= MOST_TRIES_OF_A_SURPRISE:
-                await self._give_up(planned, "internal")
+                await self._give_up_or_wait(planned, "internal")
             else:
                 await self._later(planned, None)
+
+    async def _give_up_or_wait(self, planned: Planned, code: str) -> None:
+        """Give an effect up, unless its case would hang without it: that one is tried for ever, and counted."""
+        if isinstance(planned.effect, NEVER_GIVEN_UP):
+            self._log.error("effect_stuck", kind=type(planned.effect).__name__.lower(), reference=planned.id, code=code)
+            await self._later(planned, None)
+            return
+        await self._give_up(planned, code)
+        instead = self._instead.get(type(planned.effect))
+        if instead is not None:
+            await instead(planned.effect)
 
     async def _later(self, planned: Planned, retry_after: float | None) -> None:
         wait = (

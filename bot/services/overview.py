@@ -55,7 +55,7 @@ class Overview:
         """Show a person's cases: number, state, when it is due; no clinical word."""
         mine = [
             case
-            for case in await turn.unit.cases(states=LIVE)
+            for case in await self._cases.known_to(turn.unit, turn.by)
             if turn.by.user_id == case.requester or turn.by.user_id in case.expert_ids
         ]
         await turn.reply(self._table("list" if mine else "list_empty", mine))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from bot.domain.answers import render_value
 from bot.domain.case import Case, Report
 from bot.domain.effects import Freeze, Seal
+from bot.domain.errors import ExternalError
 from bot.domain.forms import Answers
 from bot.domain.ids import UserId
 from bot.domain.language import Language
@@ -95,8 +96,14 @@ class Reports:
         async with self._store.unit() as unit:
             case = await self._cases.get(unit, effect.case_id)
             people = {p.user_id: p for p in await unit.people()}
-        if case.state is not State.SIGNED or case.frozen is None or case.frozen.version != effect.version:
+        if case.state is not State.SIGNED or case.draft is None or case.draft.version != effect.version:
             return
+        if case.frozen is None:
+            await self.freeze(Freeze(case_id=case.id, version=effect.version))
+            async with self._store.unit() as unit:
+                case = await self._cases.get(unit, effect.case_id)
+        if case.frozen is None:
+            raise ExternalError("not_frozen_yet")
         frozen = b"".join([chunk async for chunk in self._vault.read(case.id, case.frozen.file_id)])
         words = [(self._participant(case, people, s.by), s.at) for s in case.signatures]
         pdf = await self._maker.sign(frozen, words, sealed_at=self._clock.now())

@@ -372,7 +372,9 @@ class Routing:
         """Show an expert what waits for him: cases of his lines and cases he is in."""
         open_states = (State.SUBMITTED, State.ACCEPTED, State.DRAFTED, State.WAITING, State.SIGNING)
         rows = []
-        for case in await turn.unit.cases(states=open_states):
+        for case in await self._cases.known_to(turn.unit, turn.by):
+            if case.state not in open_states:
+                continue
             mine = turn.by.user_id in case.expert_ids
             if mine or (
                 case.state is State.SUBMITTED and turn.by.answers_for(case.line) and case.requester != turn.by.user_id

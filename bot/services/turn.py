@@ -5,16 +5,17 @@ from datetime import datetime
 
 from bot.domain.audit import AuditEvent
 from bot.domain.case import Case
+from bot.domain.deadlines import WAITING_OR_WORKING as WORKING
 from bot.domain.deadlines import Rules, next_due_at
-from bot.domain.effects import CaseRoom, Direct, Effect, Place, Remove, Say
+from bot.domain.effects import CaseRoom, Direct, Effect, Place, Remove, Say, Seal
 from bot.domain.errors import Refusal
-from bot.domain.ids import CaseId, DeviceId, EventId, UserId
+from bot.domain.ids import CaseId, DeviceId, EventId, RoomId, UserId
 from bot.domain.lines import Catalogue, Line
 from bot.domain.notice import Bullets, Notice
 from bot.domain.people import Person
 from bot.domain.permissions import actors, check_step, may_know, steps_for
-from bot.domain.steps import State, Step
-from bot.services.ports import Unit, Vault
+from bot.domain.steps import Actor, State, Step
+from bot.services.ports import EventEntry, Unit, Vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class Turn:
     device: DeviceId
     event_id: EventId
     place: Place
+    room_id: RoomId
 
     async def reply(self, notice: Notice) -> None:
         """Answer where the words were written."""
@@ -72,14 +74,29 @@ class Cases:
             case = await self.get(turn.unit, case_id)
             if not may_know(turn.by, case):
                 raise Refusal("no_such_case", case=case_id)
-            return case
-        fitting = [
-            case for case in await turn.unit.cases(states=LIVE) if step is None or step in steps_for(turn.by, case)
-        ]
-        fitting = [case for case in fitting if may_know(turn.by, case)]
+            return await self._noted(turn, case)
+        known = await self.known_to(turn.unit, turn.by)
+        fitting = [case for case in known if step is None or step in steps_for(turn.by, case)]
         if len(fitting) == 1:
-            return fitting[0]
+            return await self._noted(turn, fitting[0])
         raise Refusal("which_case" if fitting else "no_case_fits", cases=Bullets(tuple(c.id for c in fitting[:20])))
+
+    async def _noted(self, turn: Turn, case: Case) -> Case:
+        """Enter what was typed about the case into its ledger, also in a direct chat, so that its expiry reaches it."""
+        entry = EventEntry(event_id=turn.event_id, room_id=turn.room_id, own=False)
+        await turn.unit.record_event(case.id, entry)
+        return case
+
+    async def known_to(self, unit: Unit, person: Person) -> list[Case]:
+        """Return the live cases that a person may know of, by number: his own, those he is in, those of his lines."""
+        found = [
+            *await unit.cases(states=LIVE, requester=person.user_id),
+            *await unit.cases(states=LIVE, expert=person.user_id),
+        ]
+        for line in person.lines:
+            found += await unit.cases(states=WORKING, line=line)
+        by_number = {case.id: case for case in found if may_know(person, case)}
+        return [by_number[number] for number in sorted(by_number)]
 
     async def save(self, unit: Unit, case: Case) -> None:
         """Write the case, and when it must be looked at again."""
@@ -110,7 +127,7 @@ class Cases:
         for effect in effects:
             await unit.plan(effect)
 
-    async def out_of_all_rooms(self, unit: Unit, user_id: UserId) -> None:
+    async def out_of_all_rooms(self, unit: Unit, user_id: UserId, now: datetime) -> None:
         """Take a person out of every case room, as an expert too; a case without experts goes back to its line."""
         for case in await unit.cases(states=LIVE):
             if user_id != case.requester and user_id not in case.expert_ids:
@@ -122,6 +139,9 @@ class Cases:
                 former=(*case.former, user_id),
                 signatories=tuple(u for u in case.signatories if u != user_id),
             )
+            if left.state is State.SIGNING and left.signatures and not left.unsigned and left.draft is not None:
+                left = replace(left.step(Step.COMPLETE, frozenset({Actor.BOT})), signed_at=now)
+                await unit.plan(Seal(case_id=case.id, version=left.draft.version if left.draft else 0))
             if not left.experts and left.state in (State.ACCEPTED, State.DRAFTED, State.WAITING, State.SIGNING):
                 left = replace(left, state=State.SUBMITTED, came_from=case.state, stopped_at=None)
             await self.save(unit, left)

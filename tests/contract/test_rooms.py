@@ -1,5 +1,6 @@
 """What every `Rooms` does: the Matrix engine against a real homeserver and real clients, and the one in memory."""
 
+import asyncio
 import base64
 import hashlib
 import secrets
@@ -98,7 +99,13 @@ class RealScene:
         self.inbox = bot.inbox
 
     async def someone(self, *, cross_signed: bool = True) -> Someone:
-        return RealSomeone(await self._world.person(cross_sign=cross_signed), self._bot)
+        person = await self._world.person(cross_sign=cross_signed)
+        await self._bot.meet(person)
+        async with asyncio.timeout(20):
+            # A client without identity is signed in before its device's keys are uploaded.
+            while not (await self.rooms.identity(UserId(person.user_id))).devices:
+                await asyncio.sleep(0.05)
+        return RealSomeone(person, self._bot)
 
 
 class FakeSomeone:

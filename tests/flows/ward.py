@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -103,7 +104,7 @@ class Ward:
         digits = 130000 + self._count
         return LabPerson(
             user=f"{name}{self._count}",
-            name=f"Dr {name.title()} {chr(64 + self._count % 26 or 90)}.",
+            name=f"Dr {name.title()} {chr(65 + self._count % 26)}.",
             inami=f"{digits}{97 - digits % 97:02d}477" if "physician" in roles else None,
             email=f"{name}{self._count}@hospital.localhost",
             language=language,
@@ -158,20 +159,8 @@ class Ward:
             for person in self._made:
                 found = await unit.person(self.lab.user_id(person.user))
                 if found is not None and found.lines:
-                    await unit.save_person(self.lab._enrolled(self._without_lines(person)))
+                    await unit.save_person(self.lab._enrolled(replace(person, lines={})))
         self._made.clear()
-
-    def _without_lines(self, person: LabPerson) -> LabPerson:
-        return LabPerson(
-            user=person.user,
-            name=person.name,
-            inami=person.inami,
-            email=person.email,
-            language=person.language,
-            roles=person.roles,
-            password=person.password,
-            totp_secret=person.totp_secret,
-        )
 
     # -- cases ---------------------------------------------------------------------------------------------------------
 

@@ -80,6 +80,7 @@ async def test_a_case_survives_each_fault_once_at_every_call(
     async with Proxy.start(world.homeserver.url) as proxy:
         bot = await world.bot(url=proxy.url, timeouts=IMPATIENT)
         doctor = await world.person(auto_accept=True)
+        await bot.meet(doctor)
         for call in CALLS:
             fault(proxy, call)
         engine, user = bot.engine, UserId(doctor.user_id)

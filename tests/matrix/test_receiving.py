@@ -73,13 +73,13 @@ async def test_a_gap_longer_than_the_timeline_limit_is_filled_from_the_history(w
     bot = await world.bot()
     client, room = await acquainted(world, bot)
     await bot.stop()
-    wanted = [f"message {number}" for number in range(130)]
+    wanted = [f"message {number}" for number in range(110)]
     for body in wanted:
         await client.send_event(room, client.message(room, body))
 
     await bot.start()
 
-    await bot.inbox.wait_for("message 129")
+    await bot.inbox.wait_for("message 109")
     assert bot.inbox.bodies(room) == wanted
 
 

@@ -75,12 +75,14 @@ async def test_the_last_one_invited_reads_the_first_message(world: World) -> Non
     """Sent at once after the invitations: nobody is missed because a sync has not come yet."""
     bot = await world.bot()
     people = [await world.person(auto_accept=True) for _ in range(3)]
+    await bot.meet(*people)
     room = await bot.engine.create(NewRoom(nonce="dossier-1", name="C-2026-0001"))
     for person in people:
         await bot.engine.invite(room, UserId(person.user_id))
 
     sent = await bot.say(room, "dossier", everyone(*people))
 
+    assert sent.unreached == ()
     bodies = [(await person.wait_event(sent.event_id)).body for person in people]
     assert bodies == ["dossier"] * 3
 
@@ -89,6 +91,7 @@ async def test_a_late_expert_reads_what_comes_and_not_what_was(world: World) -> 
     """He gets the keys from his invitation on; the earlier conversation stays closed."""
     bot = await world.bot()
     doctor, late = await world.person(), await world.person()
+    await bot.meet(late)
     room = await bot.case_room(doctor)
     await bot.say(room, "before", everyone(doctor, late))
     await bot.engine.invite(room, UserId(late.user_id))

@@ -87,8 +87,18 @@ class Bot:
         await self.stop()
         await self.start()
 
+    async def meet(self, *people: Person) -> None:
+        """Let the clients look up the bot's identity.
+
+        A client that first hears of the bot by a message in an invited room takes its device for unsigned, and shows
+        that message as insecure from then on. Whoever has a direct chat with the bot knows it.
+        """
+        for person in people:
+            await person.wait_identity(self.user_id, lambda identity: bool(identity.signed_devices))
+
     async def direct_with(self, person: Person) -> RoomId:
         """Let *person* open a direct chat, and join it."""
+        await self.meet(person)
         room = await person.create_dm(self.user_id)
         arrival = await self.inbox.wait_kind(ArrivalKind.INVITE, room)
         await self.engine.join(arrival.room_id)
@@ -97,6 +107,7 @@ class Bot:
 
     async def case_room(self, *people: Person) -> RoomId:
         """Make a room and bring *people* in."""
+        await self.meet(*people)
         room = await self.engine.create(NewRoom(nonce=secrets.token_hex(8), name="C-2026-0001"))
         for person in people:
             await self.engine.invite(room, UserId(person.user_id))

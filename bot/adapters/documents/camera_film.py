@@ -44,7 +44,10 @@ def examine_film(job: Job, content: Content) -> Examined:
 
 def _examined(job: Job, content: Content, container: av.container.InputContainer) -> Examined:
     stream = container.streams.video[0]
-    width, height = stream.codec_context.width, stream.codec_context.height
+    try:
+        width, height = stream.codec_context.width, stream.codec_context.height
+    except AttributeError:  # against its types, the stream of a codec that nothing here decodes has no context
+        return Examined(kind=DocumentKind.VIDEO, mime=content.value, notes=(NoteCode.UNSUPPORTED_SYNTAX,))
     if width * height > job.limits.frame_pixels:
         raise Refused(RefusalCode.BOMB)
     notes = [NoteCode.PIXELS_NOT_CLEARED] if job.strip else []

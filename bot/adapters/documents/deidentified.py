@@ -11,16 +11,24 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels.encoders.base import get_encoder
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSLossless,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+)
 
 from bot.adapters.documents.allowed_entries import DATES, SEQUENCES, STANDARD_UIDS, UIDS, VALUES, WORDS
+from bot.adapters.documents.damage import UndecodableError
 from bot.adapters.documents.dicom_file import DicomFile
 from bot.adapters.documents.dicom_loop import masked
-from bot.adapters.documents.frames import decoded_frames, is_film
+from bot.adapters.documents.frames import HTJ2K, decoded_frames, is_film
 from bot.adapters.documents.greyscale import Picture, shown
 from bot.adapters.documents.identity import identity_of, mentions
 from bot.adapters.documents.job import Job
-from bot.adapters.documents.jpeg_segments import pictures_only
+from bot.adapters.documents.jpeg_segments import codestream_only, pictures_only
 from bot.adapters.documents.limits import MEBIBYTE
 from bot.adapters.documents.regions import layout
 from bot.domain.documents import CleanCopy, DocumentKind, Examined, NoteCode
@@ -31,6 +39,7 @@ _DEEPEST = 6
 _OLDEST = 89
 _MOVED_DAYS = 3650
 _JPEGS = frozenset(map(str, (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)))
+_JPEG2000S = frozenset(map(str, JPEG2000TransferSyntaxes)) | HTJ2K
 UNWRITABLE = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OSError, EOFError, struct.error)
 """What pydicom raises at entries that do not read, or cannot be written again."""
 _NO_COPY = frozenset({NoteCode.UNREADABLE, NoteCode.HEADER_MISMATCH, NoteCode.TRUNCATED, NoteCode.UNSUPPORTED_SYNTAX})
@@ -234,11 +243,28 @@ def _packed_frames(first: Picture, others: Iterator[Picture]) -> Iterator[bytes]
         yield encoder.encode(np.ascontiguousarray(picture), **options)
 
 
+def _without_words(frame: bytes, syntax: UID) -> bytes:
+    """Return a packed frame without its comments.
+
+    Raises:
+        UndecodableError: it is not whole, so nobody knows what it carries.
+    """
+    if str(syntax) in _JPEGS:
+        bare = pictures_only(frame)
+    elif str(syntax) in _JPEG2000S:
+        bare = codestream_only(frame)
+    else:
+        bare = frame
+    if bare is None:
+        raise UndecodableError
+    return bare
+
+
 def _copied_pixels(file: DicomFile) -> Iterator[bytes]:
     """Yield the pixels as they are stored: packed frames without their comments, or pieces of unpacked data."""
     if file.encapsulated:
         for frame in file.raw_frames():
-            yield (pictures_only(frame) or frame) if str(file.syntax) in _JPEGS else frame
+            yield _without_words(frame, file.syntax)
         return
     pixels = file.pixels
     if pixels is None or pixels.length is None:

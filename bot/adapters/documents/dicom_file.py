@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Literal, cast
 
 import numpy as np
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_fragments, generate_frames, parse_basic_offsets
 from pydicom.filereader import read_dataset
@@ -211,12 +212,11 @@ def open_dicom(job: Job) -> DicomFile:
 
 
 def _open(job: Job) -> DicomFile:
-    source = job.source
+    source = cast("BinaryIO", _Within(job.source, job.size))
     source.seek(0)
     head = source.read(HEAD_BYTES)
     start, syntax = _meta(source, head)
-    stream = cast("BinaryIO", _Within(source, job.size))
-    size = job.size
+    stream, size = source, job.size
     if syntax == DeflatedExplicitVRLittleEndian:
         inflated = _inflated(source, start, job)
         stream, size, start = io.BytesIO(inflated), len(inflated), 0
@@ -240,7 +240,7 @@ def _open(job: Job) -> DicomFile:
 
 
 def _drop_broken(dataset: Dataset, depth: int, *, turn: bool) -> None:
-    """Take out the entries that do not read, in place, so that nobody after stumbles over them.
+    """Take out the entries that do not read, in place, so that nobody stumbles over them later.
 
     With *turn*, tables and curves of a big-endian file are brought into the byte order that everything expects.
     """
@@ -251,7 +251,9 @@ def _drop_broken(dataset: Dataset, depth: int, *, turn: bool) -> None:
         except Exception:  # noqa: BLE001 - pydicom's converters raise whatever the damage makes them
             del dataset[tag]
             continue
-        if element.VR == "SQ" and depth < _DEEPEST:
+        if dictionary_has_tag(tag) and (dictionary_VR(tag) == "SQ") != (element.VR == "SQ"):
+            del dataset[tag]  # a sequence where none belongs, or something else where one does
+        elif element.VR == "SQ" and depth < _DEEPEST:
             for item in value or ():
                 _drop_broken(item, depth + 1, turn=turn)
         elif turn and element.VR == "OW" and isinstance(value, bytes) and len(value) % 2 == 0:

@@ -27,9 +27,9 @@ Picture = NDArray[np.uint8]
 _PLUGINS = {JPEGBaseline8Bit: "pillow", RLELossless: "pylibjpeg"}
 """Where several decoders can, the one that was measured to be fast and that refuses bombs."""
 
-_HTJ2K = frozenset({"1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"})
+HTJ2K = frozenset({"1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"})
 _JPEG_FAMILY = frozenset(map(str, (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes)))
-_JPEG2000_FAMILY = frozenset(map(str, JPEG2000TransferSyntaxes)) | _HTJ2K
+_JPEG2000_FAMILY = frozenset(map(str, JPEG2000TransferSyntaxes)) | HTJ2K
 
 
 def is_film(syntax: UID) -> bool:
@@ -125,8 +125,12 @@ def _decoder(file: DicomFile) -> Callable[[bytes], NDArray[np.generic]]:
         packed = encapsulate([frame], has_bot=False) if file.encapsulated else frame
         try:
             array, _ = decoder.as_array(packed, decoding_plugin=plugin, **options)
-        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, struct.error):
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, OSError, struct.error):
             raise UndecodableError from None
+        except BaseException as panic:
+            if type(panic).__name__ == "PanicException":  # of decoders in Rust; it is no Exception
+                raise UndecodableError from None
+            raise
         return array
 
     return decode

@@ -1,7 +1,8 @@
-"""A JPEG stream without what is not picture: EXIF, XMP, comments, thumbnails, and anything after its end."""
+"""A JPEG or JPEG 2000 stream without what is not picture: EXIF, XMP, comments, thumbnails, and what hangs behind it."""
 
 _START, _END, _SCAN = b"\xff\xd8", b"\xff\xd9", 0xDA
 _COMMENT = 0xFE
+_TILE, _TEXT = 0x90, 0x64
 _APPLICATION = range(0xE0, 0xF0)
 _ADOBE, _JFIF, _PROFILE = 0xEE, 0xE0, 0xE2
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -42,6 +43,23 @@ def pictures_only(data: bytes) -> bytes | None:
     return None
 
 
+def codestream_only(data: bytes) -> bytes | None:
+    """Return a JPEG 2000 code stream without the comments of its main header (ITU-T T.800 A.9.2), or None."""
+    if not data.startswith(b"\xff\x4f\xff\x51"):
+        return None
+    kept = [data[:2]]
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] == _TILE:
+            kept.append(data[at:])
+            return b"".join(kept)
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at + 1] != _TEXT:
+            kept.append(data[at:end])
+        at = end
+    return None
+
+
 def _is_needed(marker: int, start: bytes) -> bool:
     if marker == _COMMENT:
         return False
@@ -55,13 +73,16 @@ def _is_needed(marker: int, start: bytes) -> bool:
 
 
 def _end_of_scan(data: bytes, at: int) -> int:
-    """Return where the entropy-coded data ends: at the first marker that is neither stuffing nor a restart."""
+    """Return where the entropy-coded data ends: at the first marker that is neither stuffing nor a restart.
+
+    JPEG stuffs a zero after 0xFF, JPEG-LS a bit: below 0x80 it is data in both (T.81 B.1.1.2, T.87 A.1).
+    """
     while True:
         at = data.find(b"\xff", at)
         if at < 0 or at + 1 >= len(data):
             return len(data) + 1
         following = data[at + 1]
-        if following == 0 or 0xD0 <= following <= 0xD7:
+        if following < 0x80 or 0xD0 <= following <= 0xD7:
             at += 2
         elif following == 0xFF:
             at += 1

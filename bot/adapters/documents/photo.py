@@ -26,6 +26,15 @@ _ORIENTATION = 0x0112
 _NAMING = (0x010E, 0x013B, 0x8298)
 """EXIF's description of the image, artist and copyright."""
 
+_TECHNICAL = frozenset(
+    """
+    jfif jfif_version jfif_unit jfif_density dpi adobe adobe_transform progressive progression icc_profile gamma srgb
+    chromaticity aspect interlace transparency background duration loop timestamp version extension compression
+    resolution exif primary bit_depth metadata thumbnails depth_images aux blend disposal default_image
+    """.split()
+)
+"""What Pillow tells of a file that is not words: how it is packed, how large a dot is."""
+
 _BROKEN = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, AttributeError)
 """What Pillow's readers raise at damaged files."""
 
@@ -127,14 +136,11 @@ def _names(image: Image.Image) -> frozenset[str]:
 
 def _hidden_entries(image: Image.Image) -> int:
     """Return how much the file says beside its picture: EXIF entries, XMP, comments, other text."""
-    count = 0
     try:
-        count += len(image.getexif())
+        count = len(image.getexif())
     except _BROKEN:
-        count += 1
-    for key in ("comment", "xmp", "XML:com.adobe.xmp", "photoshop", "Raw profile type exif", "Raw profile type iptc"):
-        count += key in image.info
-    return count + len(getattr(image, "text", {}) or {})
+        count = 1
+    return count + sum(1 for key in image.info if key not in _TECHNICAL)
 
 
 def _clean_copy(job: Job, data: bytes, image: Image.Image, content: Content, *, turned: bool) -> CleanCopy:

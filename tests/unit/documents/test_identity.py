@@ -15,7 +15,7 @@ from bot.adapters.documents.allowed_entries import DATES, SEQUENCES, STANDARD_UI
 from bot.adapters.documents.deidentified import Pseudonyms, deidentified
 from bot.adapters.documents.identity import birth_dates, identity_of, mentions, tokens
 from bot.adapters.documents.job import Job
-from bot.adapters.documents.jpeg_segments import pictures_only
+from bot.adapters.documents.jpeg_segments import codestream_only, pictures_only
 from tests.unit.documents import made
 
 _STUDIED = st.dates(min_value=date(1950, 1, 1))
@@ -143,6 +143,18 @@ def test_a_progressive_jpeg_with_restarts_is_read_to_its_end() -> None:
     bare = pictures_only(data + b"tail")
     assert bare is not None
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(bare))), np.asarray(Image.open(io.BytesIO(data))))
+
+
+def test_a_jpeg_2000_stream_loses_its_comments() -> None:
+    """Pillow writes one that names the library; a machine may name anybody."""
+    pixels = np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG2000", irreversible=False, no_jp2=True, comment=made.PLANTED)
+    bare = codestream_only(out.getvalue())
+    assert bare is not None
+    assert made.PLANTED.encode() in out.getvalue()
+    assert made.PLANTED.encode() not in bare
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(bare))), pixels)
 
 
 @given(st.binary(max_size=400))
