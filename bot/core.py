@@ -10,7 +10,7 @@ from bot.chat.command import Commands
 from bot.chat.dispatch import Dispatch, Verbs
 from bot.chat.render import ChatRenderer
 from bot.domain.deadlines import Rules
-from bot.domain.effects import Destroy, EraseMedium, Freeze, OrderErasure, Seal, TakeIn
+from bot.domain.effects import Destroy, DropFiles, EraseMedium, Freeze, OrderErasure, Redact, Seal, TakeIn
 from bot.domain.language import Language
 from bot.domain.lines import Catalogue
 from bot.services.codes import Codes
@@ -70,6 +70,7 @@ class House:
     default_language: Language
     rules: Rules
     secret_in_chat: bool
+    commands_per_minute: int = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,14 +89,15 @@ def build_core(lines: Catalogue, house: House, outside: Outside) -> Core:
     """Put the services together around *outside*."""
     cases = Cases(catalogue=lines, vault=outside.vault, rules=house.rules)
     codes = Codes(outside.one_time_codes)
+    routing = Routing(cases)
     enrolment = Enrolment(
         cases=cases,
+        routing=routing,
         codes=codes,
         one_time_codes=outside.one_time_codes,
         secret_in_chat=house.secret_in_chat,
         issuer=f"Consilium {house.hospital}",
     )
-    routing = Routing(cases)
     intake = Intake(cases=cases, routing=routing, timezone=ZoneInfo(TIMEZONE), emergency_phone=house.emergency_phone)
     opinions = Opinions(cases, codes)
     handover = Handover(cases)
@@ -160,6 +162,8 @@ def build_core(lines: Catalogue, house: House, outside: Outside) -> Core:
     )
     outbox.handles(TakeIn, documents.take_in)
     outbox.gives_up(TakeIn, documents.give_up)
+    outbox.handles(DropFiles, documents.drop)
+    outbox.gives_up(Redact, expiry.note_unredacted)
     outbox.handles(Freeze, reports.freeze)
     outbox.handles(Seal, reports.seal)
     outbox.handles(OrderErasure, expiry.order)
@@ -176,6 +180,7 @@ def build_core(lines: Catalogue, house: House, outside: Outside) -> Core:
         bot=outside.rooms.user_id,
         allowed_homeservers=house.allowed_homeservers,
         default_language=house.default_language,
+        commands_per_minute=house.commands_per_minute,
     )
     reminders = Reminders(
         cases=cases,

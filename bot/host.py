@@ -102,10 +102,16 @@ async def import_people(config: Config, table: Path) -> int:
         people = read_roster(text, lines=lines, known=known, default=Language(config.languages.default))
         for person in people:
             before = await unit.person(person.user_id)
-            if before is not None and before.standing in (Standing.ENROLLED, Standing.SUSPENDED, Standing.RECOVERING):
+            if before is not None and before.standing in (Standing.ENROLLED, Standing.SUSPENDED):
                 # Whoever is enrolled keeps his identity and his standing; the table changes what he is.
                 person = replace(  # noqa: PLW2901  # the same person, brought up to date
-                    person, standing=before.standing, master_key=before.master_key, offered_key=before.offered_key
+                    before,
+                    name=person.name,
+                    inami=person.inami,
+                    email=person.email,
+                    language=person.language,
+                    roles=person.roles | (before.roles & {Role.ADMIN}),
+                    lines=person.lines,
                 )
             await unit.save_person(person)
         await unit.audit(AuditEvent(kind="people_imported", by=None, facts={"count": len(people)}))
@@ -149,6 +155,8 @@ async def add_staff(config: Config, user: str, name: str, roles: Sequence[str], 
     if not set(roles) <= {Role.AUDITOR, Role.COORDINATOR}:
         raise ConfigError("roles of staff: auditor, coordinator (an admin is made with consilium admin add)")
     async with opened_records(config) as records, records.store.unit() as unit:
+        if await unit.person(user_id) is not None:
+            raise ConfigError(f"{user} is known already: consilium staff list, consilium physicians list")
         await unit.save_person(
             Person(
                 user_id=user_id,

@@ -25,7 +25,7 @@ from bot.adapters.vault_keys import database_key, load_master_key
 from bot.config import Config, read_secret
 from bot.core import Core, House, Outside, build_core
 from bot.domain.deadlines import Rules
-from bot.domain.errors import ConfigError, StartRefused
+from bot.domain.errors import ConfigError, ExternalError, StartRefused
 from bot.domain.ids import DeviceId, UserId
 from bot.domain.language import Language
 from bot.domain.lines import Catalogue
@@ -55,7 +55,15 @@ def house_of(config: Config) -> House:
         emergency_phone=config.hospital.emergency_phone,
         allowed_homeservers=config.homeserver.allowed_homeservers,
         default_language=Language(config.languages.default),
-        rules=Rules(grace=config.expiry.grace, warnings=config.expiry.warnings),
+        rules=Rules(
+            grace=config.expiry.grace,
+            warnings=config.expiry.warnings,
+            unacknowledged=config.expiry.unacknowledged.tell_coordinator,
+            rooms_of_unacknowledged=config.expiry.unacknowledged.erase_rooms,
+            pdf_of_unacknowledged=config.expiry.unacknowledged.erase_opinion,
+            most_document_mb=config.limits.max_document_mb,
+        ),
+        commands_per_minute=config.limits.commands_per_minute,
         secret_in_chat=config.enrolment.secret == "chat",  # noqa: S105  # the place where it is handed out
     )
 
@@ -114,6 +122,7 @@ class Bot:
         metrics = Metrics()
         lines = catalogue(self._config)
         async with opened_records(self._config, self._clock) as records:
+            await _check_open_lines(records.store, lines)
             arrived = asyncio.Event()
             engine = MatrixEngine(
                 homeserver_url=self._config.homeserver.url,
@@ -188,12 +197,28 @@ class Bot:
             await health.stop()
 
 
+async def _check_open_lines(store: Store, lines: Catalogue) -> None:
+    """Refuse to start without the line of an open case: nobody could answer it, and nothing could end it."""
+    async with store.unit() as unit:
+        missing = {case.line for case in await unit.cases()} - {line.id for line in lines}
+    if missing:
+        raise StartRefused(
+            "line_missing",
+            f"lines.enabled: cases are open in {', '.join(sorted(missing))}; enable it until they are over",
+        )
+
+
 async def _work_off(core: Core, arrived: asyncio.Event) -> None:
     """Handle what came in, as soon as it came."""
     while True:
         arrived.clear()
-        if await core.dispatch.work_off():
-            core.outbox.wake()
+        try:
+            if await core.dispatch.work_off():
+                core.outbox.wake()
+        except ExternalError:
+            # The database was busy, or its disk is full: what waits stays in it.
+            await asyncio.sleep(1)
+            continue
         await arrived.wait()
 
 

@@ -20,6 +20,5 @@ def command(cases: Cases, opinions: Opinions) -> Command:
         args=(Arg("case", ArgKind.CASE, required=False),),
         group="expert",
         need=Need.SESSION,
-        bare=True,
         run=run,
     )

@@ -20,6 +20,5 @@ def command(cases: Cases, intake: Intake) -> Command:
         args=(Arg("case", ArgKind.CASE, required=False),),
         group="requester",
         need=Need.ANY_SESSION,
-        bare=True,
         run=run,
     )

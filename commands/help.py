@@ -34,6 +34,5 @@ def command(overview: Overview, all_commands: Callable[[], Sequence[Command]]) -
         names={Language.FR: ("aide",), Language.NL: ("hulp",), Language.DE: ("hilfe",)},
         group="everyone",
         need=Need.NOTHING,
-        bare=True,
         run=run,
     )

@@ -1,6 +1,7 @@
-"""`!release CASE REASON`: give a case back."""
+"""`!release CASE [@expert] REASON`: give a case back; a coordinator names whom to take out."""
 
 from bot.chat.command import Arg, ArgKind, Command, Need, Words
+from bot.domain.ids import UserId
 from bot.domain.language import Language
 from bot.domain.steps import Step
 from bot.services.routing import Routing
@@ -12,7 +13,10 @@ def command(cases: Cases, routing: Routing) -> Command:
 
     async def run(turn: Turn, words: Words) -> None:
         case = await cases.about(turn, words.case_id, Step.RELEASE)
-        await routing.release(turn, case, words["text"])
+        text = words["text"]
+        first, _, rest = text.strip().partition(" ")
+        whom, reason = (UserId(first), rest) if first.startswith("@") else (None, text)
+        await routing.release(turn, case, whom, reason)
 
     return Command(
         verb="release",

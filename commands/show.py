@@ -18,6 +18,5 @@ def command(cases: Cases, overview: Overview) -> Command:
         args=(Arg("case", ArgKind.CASE, required=False),),
         group="everyone",
         need=Need.ENROLLED,
-        bare=True,
         run=run,
     )

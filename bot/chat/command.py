@@ -73,9 +73,6 @@ class Command:
     args: tuple[Arg, ...] = ()
     group: str = "everyone"
     need: Need = Need.ENROLLED
-    bare: bool = False
-    """In a case room it may be typed without `!`, if the message is nothing but the verb."""
-
     run: Run = field(repr=False)
 
     def all_names(self) -> tuple[str, ...]:
@@ -128,11 +125,13 @@ def read_words(command: Command, rest: str, *, room_case: CaseId | None, origin:
     """Split *rest* into the command's arguments.
 
     Raises:
-        Refusal: `argument_missing` or `argument_wrong`, with the argument's name.
+        Refusal: `argument_missing`, `argument_wrong` with the argument's name, or `words_left_over`.
     """
     values: dict[str, str] = {}
     case_id = room_case
     left = rest
+    # A bare "7" names a case only where nothing else could be meant: in a direct chat, by a verb without more to say.
+    bare = room_case is None and len(command.args) == 1
     for arg in command.args:
         if arg.kind is ArgKind.REST:
             values[arg.name] = left.strip("\n") if left.strip() else ""
@@ -140,7 +139,7 @@ def read_words(command: Command, rest: str, *, room_case: CaseId | None, origin:
         else:
             head, tail = _first_word(left)
             if arg.kind is ArgKind.CASE:
-                found = case_number(head, year)
+                found = case_number(head, year, bare=bare)
                 if found is not None:
                     case_id, left = found, tail
                     continue
@@ -159,13 +158,17 @@ def read_words(command: Command, rest: str, *, room_case: CaseId | None, origin:
                 continue
         if arg.required and not values.get(arg.name):
             raise Refusal("argument_missing", verb=command.verb, argument=arg.name)
+    if left.strip():
+        # "cancel, or rather not" must not cancel.
+        raise Refusal("words_left_over", verb=command.verb)
     return Words(values=values, case_id=case_id, origin=origin)
 
 
-def case_number(word: str, year: int) -> CaseId | None:
-    """Return the case that a word names: `C-2026-0007`, `2026-7`, `7`; six digits are a code, never a case."""
-    match = _CASE.match(word.strip(".,;:"))
-    if match is None or _CODE.match(word):
+def case_number(word: str, year: int, *, bare: bool = True) -> CaseId | None:
+    """Return the case that a word names: `C-2026-0007`, `2026-7`, `C-7`, and with *bare* also `7`; never six digits."""
+    word = word.strip(".,;:")
+    match = _CASE.match(word)
+    if match is None or _CODE.match(word) or (not bare and word.isdigit()):
         return None
     return CaseId(f"C-{match.group(1) or year}-{int(match.group(2)):04d}")
 

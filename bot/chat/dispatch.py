@@ -2,16 +2,17 @@
 
 import secrets
 import traceback
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bot.chat.command import Command, Commands, Need, Words, only_a_code, read_words, suggestions
 from bot.domain.audit import AuditEvent
 from bot.domain.case import Case
 from bot.domain.effects import CaseRoom, Direct, JoinRoom, LeaveRoom, Place, Purpose, Remove, Say, ThisRoom
-from bot.domain.errors import Refusal
+from bot.domain.errors import ExternalError, Refusal
 from bot.domain.ids import CaseId, DeviceId, EventId, UserId
 from bot.domain.language import Language, folded
 from bot.domain.notice import At, Bullets, Notice, Rows, Value, Who, Word
@@ -29,6 +30,7 @@ from bot.services.ports import (
     ArrivalKind,
     Clock,
     Counters,
+    EncryptedFile,
     EventEntry,
     Log,
     Origin,
@@ -42,7 +44,18 @@ from bot.services.turn import Cases, Turn
 FILE_TYPES = frozenset({"m.file", "m.image", "m.video", "m.audio"})
 LATE = timedelta(minutes=10)
 UNREADABLE = timedelta(seconds=60)
+MINUTE = timedelta(minutes=1)
 LONGEST_TEXT = 40_000
+PATIENCE = timedelta(minutes=10)
+"""How long the bot's open question in a direct chat stays open."""
+
+BARE_IN_DIRECT_CHAT = frozenset(
+    {"help", "register", "confirm", "unlock", "lock", "recover", "language", "lines", "list", "inbox", "new"}
+    | {"take", "join", "show"}
+)
+BARE_IN_FORM = frozenset({"help", "form", "skip", "back", "submit", "submit anyway"})
+RESUMED = frozenset({"take", "join", "new", "resend", "export", "show"})
+"""Verbs that go on after six digits or a missing word: none that takes back or gives away, none with clinical words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +85,7 @@ class Dispatch:
         bot: UserId,
         allowed_homeservers: Sequence[str],
         default_language: Language,
+        commands_per_minute: int,
     ) -> None:
         self._store = store
         self._cases = cases
@@ -83,6 +97,8 @@ class Dispatch:
         self._bot = bot
         self._allowed = frozenset(allowed_homeservers)
         self._default_language = default_language
+        self._commands_per_minute = commands_per_minute
+        self._recent: dict[UserId, deque[datetime]] = {}
 
     async def work_off(self) -> int:
         """Handle every arrival that waits, in the order they came; return how many there were."""
@@ -102,6 +118,8 @@ class Dispatch:
                     return
                 await self._guarded(unit, arrival)
                 await unit.handled(event_id)
+        except ExternalError:
+            raise  # The database did not take it: it is not handled, and comes again.
         except Exception as error:  # noqa: BLE001  # The boundary: a bug is logged with a number, and the number is shown.
             await self._surprise(event_id, error)
 
@@ -203,6 +221,8 @@ class Dispatch:
             await unit.save_value(f"direct_count:{user}", str(count + 1))
             return
         if entry.case_id is None:
+            if membership in ("join", "invite") and user != entry.user_id and entry.user_id is not None:
+                await self._third_person(unit, entry)
             return
         case = await unit.case(entry.case_id)
         if case is None:
@@ -226,6 +246,17 @@ class Dispatch:
                 unit, case, Notice(text="left_room", values={"who": Who(user)}, kind="left_room", data={"user": user})
             )
 
+    async def _third_person(self, unit: Unit, entry: RoomEntry) -> None:
+        """A direct chat has two members: with a third one the bot leaves it, and writes in a new one."""
+        if entry.user_id is None:
+            return
+        await unit.forget_room(entry.room_id)
+        count = int(await unit.value(f"direct_count:{entry.user_id}") or 0)
+        await unit.save_value(f"direct_count:{entry.user_id}", str(count + 1))
+        await unit.plan(LeaveRoom(place=ThisRoom(room_id=entry.room_id)))
+        await unit.audit(AuditEvent(kind="third_person", by=entry.user_id))
+        await unit.plan(Say(place=Direct(user_id=entry.user_id), notice=Notice(text="third_person", kind="help")))
+
     async def _redacted(self, unit: Unit, arrival: Arrival) -> None:
         entry = await unit.room(arrival.room_id)
         target = arrival.content.get("redacts")
@@ -240,14 +271,20 @@ class Dispatch:
         turn = self._turn(unit, arrival, person, CaseRoom(case_id=case.id))
         await self._verbs.intake.withdraw(turn, case, document)
 
-    async def _note_event(self, unit: Unit, arrival: Arrival) -> EventEntry | None:
+    async def _note_event(self, unit: Unit, arrival: Arrival) -> None:
         """Enter what people write in a case's room into its ledger, so that expiry can redact it."""
         entry = await unit.room(arrival.room_id)
         if entry is None or entry.case_id is None:
-            return None
-        noted = EventEntry(event_id=arrival.event_id, room_id=arrival.room_id, own=False)
-        await unit.record_event(entry.case_id, noted)
-        return noted
+            return
+        await unit.record_event(
+            entry.case_id, EventEntry(event_id=arrival.event_id, room_id=arrival.room_id, own=False)
+        )
+        # Also of files that are refused, and the small picture that a phone sends beside a large one.
+        info = arrival.content.get("info")
+        for file in (arrival.content.get("file"), info.get("thumbnail_file") if isinstance(info, Mapping) else None):
+            url = file.get("url") if isinstance(file, Mapping) else None
+            if isinstance(url, str) and url.startswith("mxc://"):
+                await unit.record_medium(entry.case_id, None, EncryptedFile(url=url, key="", iv="", sha256="", size=0))
 
     # -- words, taps and files -----------------------------------------------------------------------------------------
 
@@ -261,10 +298,10 @@ class Dispatch:
             user_id=arrival.sender, name=arrival.sender, language=self._default_language, standing=Standing.REJECTED
         )
         if arrival.origin is None:
-            await self._say_contact(unit, arrival, place, "not_encrypted")
+            await self._say_contact(unit, arrival, "not_encrypted")
             return
         if not arrival.origin.cross_signed:
-            await self._say_contact(unit, arrival, place, "device_not_signed")
+            await self._say_contact(unit, arrival, "device_not_signed")
             return
         if person.pin_on_first_use and person.master_key is None:
             person = replace(person, master_key=arrival.origin.master_key)
@@ -276,9 +313,9 @@ class Dispatch:
                 await self._in_room(turn, arrival, arrival.origin, entry)
         except RefusalWithTrace as refusal:
             await refusal.trace(unit)
-            await self._refuse(turn, entry, refusal)
+            await self._refuse(turn, entry.case_id, refusal)
         except Refusal as refusal:
-            await self._refuse(turn, entry, refusal)
+            await self._refuse(turn, entry.case_id, refusal)
 
     def _turn(self, unit: Unit, arrival: Arrival, person: Person, place: Place) -> Turn:
         device = arrival.origin.device_id if arrival.origin else None
@@ -292,13 +329,13 @@ class Dispatch:
             room_id=arrival.room_id,
         )
 
-    async def _say_contact(self, unit: Unit, arrival: Arrival, place: Place, code: str) -> None:
-        """The one helpful answer to whoever cannot be believed yet; once a day at most for the same reason."""
-        today = self._clock.now().date().isoformat()
+    async def _say_contact(self, unit: Unit, arrival: Arrival, code: str) -> None:
+        """The one helpful answer to whoever cannot be believed yet; once an hour at most for the same reason."""
+        hour = self._clock.now().isoformat()[:13]
         key = f"contact:{arrival.sender}:{code}"
-        if await unit.value(key) == today and not isinstance(place, Direct):
+        if await unit.value(key) == hour:
             return
-        await unit.save_value(key, today)
+        await unit.save_value(key, hour)
         await unit.audit(AuditEvent(kind="not_believed", by=arrival.sender, facts={"why": code}))
         await unit.plan(Say(place=Direct(user_id=arrival.sender), notice=replace(_contact(code), answers=None)))
 
@@ -306,11 +343,8 @@ class Dispatch:
         case = await turn.unit.case(entry.case_id) if entry.case_id else None
         changed = turn.by.master_key is not None and turn.by.master_key != origin.master_key
         if arrival.edits is not None:
-            if case is not None and arrival.edit_is_inside and not changed and case.state is State.COLLECTING:
-                new = arrival.content.get("m.new_content")
-                words = new.get("body") if isinstance(new, Mapping) else None
-                if isinstance(words, str) and turn.by.user_id == case.requester:
-                    await self._verbs.intake.edited(turn, case, arrival.edits, words)
+            if case is not None and arrival.edit_is_inside and not changed:
+                await self._edited(turn, arrival, case, arrival.edits)
             return
         if arrival.kind is ArrivalKind.POLL_RESPONSE:
             if not changed:
@@ -322,6 +356,17 @@ class Dispatch:
         text = _body(arrival)
         if text.strip():
             await self._text(turn, arrival, origin, case, text, changed=changed)
+
+    async def _edited(self, turn: Turn, arrival: Arrival, case: Case, original: EventId) -> None:
+        """An edit counts as an answer while the form is asked; afterwards it is said that it does not."""
+        new = arrival.content.get("m.new_content")
+        words = new.get("body") if isinstance(new, Mapping) else None
+        if not isinstance(words, str) or turn.by.user_id != case.requester or not case.answers.from_event(original):
+            return
+        await self._need(turn, Need.ANY_SESSION)
+        if case.state is not State.COLLECTING:
+            raise Refusal("edited_too_late", case=case.id)
+        await self._verbs.intake.edited(turn, case, original, words)
 
     async def _file(self, turn: Turn, arrival: Arrival, case: Case | None, *, changed: bool) -> None:
         if changed:
@@ -368,9 +413,7 @@ class Dispatch:
             raise Refusal("too_long", most=LONGEST_TEXT, length=len(text))
         marked, words = self._commands.split(text)
         found = self._commands.find(words)
-        if marked is None and case is not None and found is not None and not (found[0].bare and not found[1].strip()):
-            found = None
-        if found is not None and (marked or case is None or found[0].bare):
+        if found is not None and (marked or self._may_be_bare(turn, case, found[0], found[1])):
             await self._run(turn, arrival, found[0], found[1], origin, case, changed=changed)
             return
         if marked:
@@ -382,9 +425,18 @@ class Dispatch:
         else:
             await self._plain_case(turn, arrival, case, text)
 
+    def _may_be_bare(self, turn: Turn, case: Case | None, command: Command, rest: str) -> bool:
+        """Say whether a verb without its mark is meant as one: harmless ones in a direct chat, the form's while asked."""
+        if case is None:
+            return command.verb in BARE_IN_DIRECT_CHAT
+        asked = case.state is State.COLLECTING and turn.by.user_id == case.requester
+        return asked and command.verb in BARE_IN_FORM and not rest.strip()
+
     async def _plain_direct(self, turn: Turn, arrival: Arrival, origin: Origin, text: str) -> None:
         """In the direct chat: six digits, or the answer to the bot's open question; else what can be done."""
         pending = await turn.unit.pending(turn.by.user_id)
+        if pending is not None and turn.now - pending.at > PATIENCE:
+            pending = None
         code = only_a_code(text)
         if code is not None and turn.by.standing in (Standing.ENROLLED, Standing.APPROVED):
             verb = "confirm" if turn.by.standing is Standing.APPROVED else "unlock"
@@ -407,10 +459,15 @@ class Dispatch:
         raise Refusal("not_understood_direct", nearest=suggestions(self._commands.nearest(text)))
 
     async def _again(self, turn: Turn, arrival: Arrival, origin: Origin, line: str) -> None:
-        """Go on with a command that had waited for a code or for an argument."""
+        """Go on with a command that had waited; if it is refused now, what came before it stands."""
         found = self._commands.find(line)
-        if found is not None:
-            await self._run(turn, arrival, found[0], found[1], origin, None, changed=False)
+        if found is None:
+            return
+        try:
+            async with turn.unit.savepoint():
+                await self._run(turn, arrival, found[0], found[1], origin, None, changed=False)
+        except Refusal as refusal:
+            await self._refuse(turn, None, refusal)
 
     def _named(self, verb: str) -> Command:
         return next(c for c in self._commands.all if c.verb == verb)
@@ -442,7 +499,7 @@ class Dispatch:
         try:
             await self._need(turn, command.need)
         except Refusal as refusal:
-            if refusal.code == "session_needed" and case is None:
+            if refusal.code == "session_needed" and case is None and command.verb in RESUMED:
                 line = f"{command.verb} {rest}".strip()
                 raise _waiting(turn, refusal, Pending(kind="unlock", line=line, at=turn.now)) from refusal
             raise
@@ -450,7 +507,7 @@ class Dispatch:
         try:
             words = read_words(command, rest, room_case=room_case, origin=origin, year=turn.now.year)
         except Refusal as refusal:
-            if refusal.code == "argument_missing" and case is None:
+            if refusal.code == "argument_missing" and case is None and command.verb in RESUMED:
                 line = f"{command.verb} {rest}".strip()
                 raise _waiting(turn, refusal, Pending(kind="argument", line=line, at=turn.now)) from refusal
             raise
@@ -466,7 +523,17 @@ class Dispatch:
             await turn.reply(replace(late, case_id=case.id if case else None))
         await self._command(turn, command, words)
 
+    def _check_pace(self, turn: Turn) -> None:
+        """Raise Refusal("slow_down") for more commands a minute than the hospital allows; codes have a lock of their own."""
+        recent = self._recent.setdefault(turn.by.user_id, deque())
+        while recent and turn.now - recent[0] > MINUTE:
+            recent.popleft()
+        if len(recent) >= self._commands_per_minute:
+            raise Refusal("slow_down")
+        recent.append(turn.now)
+
     async def _command(self, turn: Turn, command: Command, words: Words) -> None:
+        self._check_pace(turn)
         self._counters.count("commands", verb=command.verb.replace(" ", "_"))
         await command.run(turn, words)
 
@@ -489,10 +556,10 @@ class Dispatch:
 
     # -- refusals ------------------------------------------------------------------------------------------------------
 
-    async def _refuse(self, turn: Turn, entry: RoomEntry, refusal: Refusal) -> None:
+    async def _refuse(self, turn: Turn, case_id: CaseId | None, refusal: Refusal) -> None:
         """Say why not, and what can be done instead, where the words were written."""
         self._counters.count("refusals", code=refusal.code)
-        await turn.audit("refused", entry.case_id, code=refusal.code)
+        await turn.audit("refused", case_id, code=refusal.code)
         values: dict[str, Value] = {}
         for key, value in refusal.values.items():
             values[key] = _shown(key, value)
@@ -503,7 +570,7 @@ class Dispatch:
             values=values,
             kind="code_refused" if refusal.code.startswith("code_") else "error",
             data={"code": refusal.code, **plain, **({"fields": codes} if isinstance(codes, list) else {})},
-            case_id=entry.case_id,
+            case_id=case_id,
             next=_next_after(refusal),
         )
         await turn.reply(notice)

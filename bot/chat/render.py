@@ -45,6 +45,8 @@ class ChatRenderer:
         self, notice: Notice, languages: Sequence[Language], names: Mapping[UserId, str]
     ) -> list[dict[str, Any]]:
         """Return the content of the event, or of several where one would be too long, numbered."""
+        if notice.attachment is not None:
+            return self._with_file(notice, languages, names)
         whole = self.content(notice, languages, names)
         if len(whole.get("body", "").encode()) + len(whole.get("formatted_body", "").encode()) <= MOST_BYTES:
             return [whole]
@@ -59,9 +61,20 @@ class ChatRenderer:
             for n, piece in enumerate(pieces, 1)
         ]
 
+    def _with_file(
+        self, notice: Notice, languages: Sequence[Language], names: Mapping[UserId, str]
+    ) -> list[dict[str, Any]]:
+        """Return the words, if there are any, and the file: its event says its neutral name only, phones announce it."""
+        assert notice.attachment is not None
+        whole = self.content(notice, languages, names)
+        file = {"body": notice.attachment.name, "org.consilium": whole["org.consilium"]}
+        if not notice.text:
+            return [file]
+        return [{**whole, "org.consilium": {**whole["org.consilium"], "kind": "caption"}}, file]
+
     def content(self, notice: Notice, languages: Sequence[Language], names: Mapping[UserId, str]) -> dict[str, Any]:
         """Return the content of the event; in a room of two languages both stand in it, the requester's first."""
-        plain = "\n\n".join(self._plain(notice, language, names) for language in languages)
+        plain = "\n\n".join(self._plain(notice, language, names) for language in languages) if notice.text else ""
         machine = {
             "v": VERSION,
             "kind": notice.kind,
@@ -70,7 +83,7 @@ class ChatRenderer:
         }
         if notice.poll is not None:
             return self._poll(notice, languages, names, machine)
-        rich = "<hr>".join(self._html(notice, language, names) for language in languages)
+        rich = "<hr>".join(self._html(notice, language, names) for language in languages) if notice.text else ""
         content: dict[str, Any] = {
             "msgtype": "m.text" if notice.rings else "m.notice",
             "body": plain,

@@ -52,6 +52,7 @@ class Document:
     mime: str = "application/octet-stream"
     file_id: str | None = None
     clean_id: str | None = None
+    clean_mime: str | None = None
     pictures: tuple[Picture, ...] = ()
     facts: Mapping[str, str] = field(repr=False, default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -164,6 +165,9 @@ class Case:
     """True after `submit anyway`."""
 
     submitted_at: datetime | None = None
+    clock_from: datetime | None = None
+    """When the present clock was started; later by the time it stood still."""
+
     due_at: datetime | None = None
     stopped_at: datetime | None = None
     """When the clock was stopped by a question."""
@@ -175,6 +179,9 @@ class Case:
     experts: tuple[Assigned, ...] = ()
     former: tuple[UserId, ...] = ()
     questions: tuple[Question, ...] = field(repr=False, default=())
+    versions: int = 0
+    """Drafts that were written so far; a number is never used twice."""
+
     draft: Draft | None = field(repr=False, default=None)
     agreed: tuple[UserId, ...] = ()
     dissents: tuple[Dissent, ...] = field(repr=False, default=())
@@ -202,9 +209,21 @@ class Case:
 
     released_by: tuple[UserId, ...] = ()
     held: bool = False
+    hold_reasons: tuple[str, ...] = field(repr=False, default=())
+    warned: bool = False
+    """True once a warning of the present expiry was really given."""
+
+    warned_until: datetime | None = None
+    """A warning that was missed was given late: nothing is erased before this."""
+
     expiring_at: datetime | None = None
     erasure: str | None = None
-    """How far the erasure is: marked, redacted, ordered, gone, destroyed."""
+    """How far the erasure is: marked, redacted, emptied, ordered, kept, gone."""
+
+    redacted: int = 0
+    """How many events of the ledger were redacted before the grace; what came later is redacted after it."""
+
+    erased_media: int = 0
 
     said: tuple[str, ...] = ()
     """Reminders that were given for the present clock, so that none is repeated."""

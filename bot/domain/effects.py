@@ -113,9 +113,10 @@ class EndPoll:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redact:
-    """Redact one event."""
+    """Redact one event; with *case_id* it belongs to a case, whose erasure waits for it."""
 
     place: Place
+    case_id: CaseId | None = None
     room_id: RoomId
     event_id: EventId
 
@@ -132,6 +133,14 @@ class Mail:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeIn:
     """Download a document that somebody dropped, store it under the case's key, make it readable."""
+
+    case_id: CaseId
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropFiles:
+    """Delete what the vault holds of a document that was withdrawn."""
 
     case_id: CaseId
     n: int
@@ -186,6 +195,7 @@ Effect = (
     | Redact
     | Mail
     | TakeIn
+    | DropFiles
     | Freeze
     | Seal
     | OrderErasure
@@ -200,7 +210,7 @@ def lane(effect: Effect) -> str:
         return f"mail:{effect.user_id}"
     if isinstance(effect, EraseMedium):
         return f"medium:{effect.user_id}"
-    if isinstance(effect, TakeIn):
+    if isinstance(effect, TakeIn | DropFiles):
         return f"documents:{effect.case_id}"
     if isinstance(effect, Freeze | Seal):
         return f"report:{effect.case_id}"

@@ -32,7 +32,6 @@ class Standing(StrEnum):
     REGISTERED = "registered"  # asked; an admin must approve
     APPROVED = "approved"  # approved or approved beforehand; the second factor is not confirmed yet
     ENROLLED = "enrolled"
-    RECOVERING = "recovering"  # came back with a new identity; an admin must compare it
     REJECTED = "rejected"
     SUSPENDED = "suspended"
 
@@ -60,10 +59,13 @@ class Person:
     """Pin the identity at the first encrypted command: only for labs (`consilium lab`)."""
 
     offered_key: str | None = None
-    """A new master key that waits for an admin's comparison (`recover`)."""
+    """A master key that waits for an admin's comparison (`register`, `recover`)."""
+
+    checked_how: str = field(repr=False, default="")
+    """How the admin who approved him checked his identity."""
 
     claim: str | None = None
-    """Why an admin must look twice: `check_digits` or `duplicate`."""
+    """Why an admin must look twice: `check_digits`, `code_lost`, or `code_lost:` and the first admin who approved."""
 
     away_until: datetime | None = None
     heard_ring: bool = False

@@ -5,29 +5,23 @@ from bot.domain.errors import Refusal
 from bot.domain.people import Person, Role, Standing
 from bot.domain.steps import Actor, State, Step, check, possible
 
-_STEPS_WITH_SESSION = frozenset(
-    {Step.TAKE, Step.JOIN, Step.ASSIGN, Step.BRING, Step.DECLINE, Step.REFER, Step.RELEASE, Step.ASK, Step.DRAFT}
-    | {Step.AGREE, Step.DISSENT, Step.SIGN, Step.CORRECT, Step.HOLD, Step.UNHOLD, Step.REPLY}
-)
-
 
 def actors(person: Person, case: Case) -> frozenset[Actor]:
     """Return everything that *person* is to *case* now."""
     if not person.may_act:
         return frozenset()
-    mine: set[Actor] = set()
+    mine: set[Actor] = {Actor.ADMIN} if Role.ADMIN in person.roles else set()
     if person.user_id == case.requester:
-        mine.add(Actor.REQUESTER)
-    elif person.user_id in case.expert_ids:
+        # Whoever asks decides nothing about the answer, whatever else he is.
+        return frozenset(mine | {Actor.REQUESTER})
+    if person.user_id in case.expert_ids:
         mine.add(Actor.ASSIGNED)
-    elif person.answers_for(case.line):
+    elif person.answers_for(case.line) or (person.is_physician and person.user_id in case.rung):
         mine.add(Actor.EXPERT)
     if Role.COORDINATOR in person.roles and case.line in person.lines:
         mine.add(Actor.COORDINATOR)
-    if Role.CHAIR in person.roles and case.line in person.lines:
+    if Role.CHAIR in person.roles and case.line in person.lines and person.is_physician:
         mine.add(Actor.CHAIR)
-    if Role.ADMIN in person.roles:
-        mine.add(Actor.ADMIN)
     return frozenset(mine)
 
 
@@ -57,11 +51,6 @@ def check_may_read(person: Person, case: Case) -> None:
     """Raise Refusal("not_your_case") for whoever is not in the case; the words do not tell what it is about."""
     if not may_read(person, case):
         raise Refusal("not_your_case", case=case.id)
-
-
-def needs_session(step: Step) -> bool:
-    """True for steps that count only from a device with an open session."""
-    return step in _STEPS_WITH_SESSION
 
 
 def check_role(person: Person, role: Role) -> None:

@@ -12,7 +12,7 @@ _FITS: Mapping[DocumentKind, tuple[SlotKind, ...]] = {
     DocumentKind.VIDEO: (SlotKind.ECHO, SlotKind.ANGIOGRAPHY),
     DocumentKind.REPORT: (SlotKind.REPORT,),
     DocumentKind.PDF: (SlotKind.LETTER, SlotKind.REPORT, SlotKind.HOLTER, SlotKind.ECG),
-    DocumentKind.IMAGE: (SlotKind.PHOTO, SlotKind.ECG),
+    DocumentKind.IMAGE: (SlotKind.PHOTO,),
 }
 _BY_MODALITY: Mapping[str, tuple[SlotKind, ...]] = {
     "CT": (SlotKind.CT,),

@@ -113,8 +113,10 @@ TABLE: Mapping[tuple[State, Step], Cell] = {
     (S.SIGNING, T.COMPLETE): Cell(_by(A.BOT), S.SIGNED),
     (S.SIGNED, T.DELIVER): Cell(_by(A.BOT), S.DELIVERED),
     (S.DELIVERED, T.ACKNOWLEDGE): Cell(_by(A.REQUESTER), S.CLOSED),
+    (S.CLOSED, T.ACKNOWLEDGE): Cell(_by(A.REQUESTER), S.CLOSED),
     (S.DELIVERED, T.CLOSE): Cell(_by(A.BOT), S.CLOSED),
-    **{(s, T.DRAFT): Cell(_by(A.ASSIGNED, A.CHAIR), S.DRAFTED) for s in (S.ACCEPTED, S.DRAFTED, S.SIGNING)},
+    **{(s, T.DRAFT): Cell(_by(A.ASSIGNED), S.DRAFTED) for s in (S.ACCEPTED, S.DRAFTED, S.SIGNING)},
+    **{(s, T.RELEASE): Cell(_by(A.ASSIGNED, A.COORDINATOR), S.SUBMITTED) for s in (S.DRAFTED, S.WAITING, S.SIGNING)},
     **{(s, T.JOIN): Cell(_by(A.EXPERT), s) for s in (S.ACCEPTED, S.DRAFTED, S.WAITING)},
     **{(s, T.BRING): Cell(_by(A.ASSIGNED, A.COORDINATOR, A.CHAIR), s) for s in (S.ACCEPTED, S.DRAFTED, S.WAITING)},
     **{

@@ -6,19 +6,20 @@ from dataclasses import replace
 
 from bot.domain.audit import AuditEvent
 from bot.domain.case import Case, Document, DocumentState, Picture
-from bot.domain.documents import Examined, RefusalCode, Refused
-from bot.domain.effects import TakeIn
+from bot.domain.documents import Examined, FactCode, NoteCode, RefusalCode, Refused, disagrees
+from bot.domain.effects import DropFiles, TakeIn
 from bot.domain.errors import Permanent, Refusal
 from bot.domain.notice import Bullets, Label, Notice, Word
-from bot.domain.prompts import next_prompt, status
+from bot.domain.prompts import SEX, next_prompt, status
 from bot.domain.slots import slot_for
 from bot.domain.steps import State
 from bot.services.dossier import document_notices, missing_labels, slots_filled
 from bot.services.intake import Intake
-from bot.services.ports import Clock, DocumentReader, EncryptedFile, Rooms, Store, Unit, Vault
+from bot.services.ports import Clock, DocumentReader, EncryptedFile, Rooms, Store, Vault
 from bot.services.turn import Cases
 
 _CHUNK = 1 << 20
+MOST_PICTURES = 20
 # What can be said about a file that was not taken; every other fault of the way to it is "other".
 _SAID = frozenset({"empty", "too_large", "bomb", "duplicate", "bad_hash", "file_damaged", "not_found"})
 # A file whose decoder gave up is kept and offered as it is; one that would harm is not kept at all.
@@ -54,7 +55,8 @@ class Documents:
         document = case.document(effect.n)
         if document is None or document.state is not DocumentState.RECEIVING:
             return
-        limit = self._cases.line(case).max_document_mb * 1_000_000
+        most = min(self._cases.line(case).max_document_mb, self._cases.rules.most_document_mb)
+        limit = most * 1_000_000
         file_id = f"document-{document.n}"
         try:
             stored = await self._vault.store(case.id, file_id, _at_most(self._rooms.download(_source(document)), limit))
@@ -89,6 +91,17 @@ class Documents:
         """A document could not be taken in after several tries: say so, so that the case does not wait for it."""
         await self._refuse(effect, "other")
 
+    async def drop(self, effect: DropFiles) -> None:
+        """Delete what the vault holds of a withdrawn document."""
+        async with self._store.unit() as unit:
+            case = await self._cases.get(unit, effect.case_id)
+        document = case.document(effect.n)
+        if document is None or document.state is not DocumentState.WITHDRAWN or document.file_id is None:
+            return
+        for file_id in (document.file_id, document.clean_id, *_picture_files(document.file_id)):
+            if file_id is not None:
+                await self._vault.delete_file(case.id, file_id)
+
     async def _examined(self, case: Case, document: Document) -> Document:
         assert document.file_id is not None  # Stored a moment ago.
         line = self._cases.line(case)
@@ -100,8 +113,8 @@ class Documents:
         finally:
             os.close(descriptor)
         pictures = []
-        for i, preview in enumerate(seen.previews):
-            file_id = f"{document.file_id}-{preview.role.value}-{i}"
+        for i, preview in enumerate(seen.previews[:MOST_PICTURES]):
+            file_id = _picture_file(document.file_id, i)
             await self._vault.store(case.id, file_id, _once(preview.data))
             pictures.append(
                 Picture(
@@ -127,8 +140,9 @@ class Documents:
             ),
             pictures=tuple(pictures),
             clean_id=clean_id,
+            clean_mime=seen.clean.mime if seen.clean else None,
             facts={str(k): v for k, v in seen.facts.items()},
-            notes=tuple(str(n) for n in seen.notes),
+            notes=(*map(str, seen.notes), *_more_notes(case, document, seen)),
             identifiers=seen.identity.tags,
         )
 
@@ -150,7 +164,6 @@ class Documents:
             if document is None or document.state is not DocumentState.RECEIVING:
                 return
             refused = replace(document, state=DocumentState.REFUSED, refusal=code, source={})
-            await self._note_medium(unit, case, document)
             after = case.with_document(refused)
             if code not in ("duplicate", "empty"):
                 after = replace(after, incidents=(*after.incidents, (self._clock.now(), f"document_{code}")))
@@ -172,7 +185,6 @@ class Documents:
             present = case.document(effect.n)
             if present is None or present.state is not DocumentState.RECEIVING:
                 return  # Withdrawn while it was read.
-            await self._note_medium(unit, case, present)
             line = self._cases.line(case)
             before = self._open_prompt(case)
             after = case.with_document(replace(document, source={}))
@@ -210,9 +222,8 @@ class Documents:
             await self._cases.to_room(unit, after, notice, answers=document.event_id)
             shown = list(document_notices(after, line, document))
             # While collecting one picture shows what was understood; experts in the room get the whole document.
-            for one in (
-                shown[:1] if case.state is State.COLLECTING and document.pictures else shown if case.experts else ()
-            ):
+            first = [one for one in shown if one.attachment is not None and document.pictures][:1]
+            for one in first if case.state is State.COLLECTING else shown if case.experts else ():
                 await self._cases.to_room(unit, after, one)
             if case.state is State.COLLECTING and self._open_prompt(after) != before:
                 after = await self._intake.ask_next(unit, after, self._clock.now())
@@ -224,9 +235,24 @@ class Documents:
         form = self._cases.line(case).form
         return next_prompt(form, case.answers, slots_filled(case), case.passed, today=self._clock.now().date())
 
-    async def _note_medium(self, unit: Unit, case: Case, document: Document) -> None:
-        """The upload of the sender belongs to the ledger, so that expiry deletes it."""
-        await unit.record_medium(case.id, None, _source(document))
+
+def _more_notes(case: Case, document: Document, seen: Examined) -> list[str]:
+    """Return what only the case can tell: another type than was declared, another patient, a photograph as ECG."""
+    notes = []
+    if disagrees(document.mime, seen.mime):
+        notes.append(NoteCode.TYPE_MISMATCH.value)
+    sex, known = str(seen.facts.get(FactCode.SEX, "")).lower()[:1], str(case.answers.value(SEX) or "")
+    if sex in ("f", "m") and known in ("f", "m") and sex != known:
+        notes.append("other_patient")
+    return notes
+
+
+def _picture_file(file_id: str, i: int) -> str:
+    return f"{file_id}-picture-{i}"
+
+
+def _picture_files(file_id: str) -> list[str]:
+    return [_picture_file(file_id, i) for i in range(MOST_PICTURES)]
 
 
 def _source(document: Document) -> EncryptedFile:

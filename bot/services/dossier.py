@@ -1,6 +1,6 @@
 """The dossier: what experts get to read, in one order, under one heading, from the same media."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 from bot.domain.answers import render_value
@@ -9,7 +9,7 @@ from bot.domain.effects import CaseRoom, Say
 from bot.domain.forms import Field
 from bot.domain.ids import UserId
 from bot.domain.language import Language
-from bot.domain.lines import Line
+from bot.domain.lines import IdentityPolicy, Line
 from bot.domain.notice import At, Attachment, Bullets, Clinical, Label, LineName, Notice, Rows, Value, Who, Word
 from bot.domain.prompts import BIRTH_YEAR, QUESTION, REFERENCE, SEX, status
 from bot.services.ports import Unit
@@ -18,6 +18,7 @@ _HEADING_FIELDS = frozenset({REFERENCE, BIRTH_YEAR, SEX, QUESTION})
 _EXTENSIONS = {
     "image/png": "png",
     "image/jpeg": "jpg",
+    "image/webp": "webp",
     "video/mp4": "mp4",
     "application/pdf": "pdf",
     "application/dicom": "dcm",
@@ -71,34 +72,28 @@ def document_name(case: Case, document: Document) -> str:
 
 
 def document_notices(case: Case, line: Line, document: Document) -> Iterator[Notice]:
-    """Yield the messages that show one document: its pictures, or the file itself where there is none."""
-    slot = line.form.get(document.slot) if document.slot else None
-    label: Value = (
-        Label({k.value: v for k, v in slot.labels.items()}) if slot else Word(f"kind_{document.kind or 'unknown'}")
-    )
-    values: dict[str, Value] = {
-        "n": document.n,
-        "label": label,
-        "at": At(document.received_at),
-        "sha256": (document.sha256 or "")[:12],
-        "facts": Rows(tuple((Word(f"fact_{k}"), Clinical(v)) for k, v in document.facts.items())),
-        "notes": Bullets(tuple(Word(f"note_{n}") for n in document.notes)),
-    }
-    data = {"n": document.n, "sha256": document.sha256, "document_kind": document.kind, "slot": document.slot}
+    """Yield the messages that show one document: its facts in silence, then its pictures under neutral names.
+
+    A file that identity could not be taken out of is not posted where the line strips identity: it is there on asking.
+    """
+    values, data = _described(line, document)
     name = document_name(case, document)
     pictures = sorted(document.pictures, key=lambda p: _SHOWN_FIRST.index(p.role) if p.role in _SHOWN_FIRST else 9)
+    whole = document.kind == "image" and document.clean_id is not None
+    shown = [p for p in pictures if not (whole and p.role == "thumbnail")]
+    postable = document.clean_id is not None or line.identity is IdentityPolicy.KEEP
+    text = "document" if shown or whole or postable else "document_kept"
+    steps = () if shown or whole or postable else (("original", case.id, str(document.n)),)
+    yield Notice(text=text, values=values, kind="document_facts", data=data, next=steps)
     small = next((p.file_id for p in pictures if p.role in ("still", "thumbnail")), None)
-    for i, picture in enumerate(pictures):
-        if picture.role == "thumbnail" and document.kind in ("image", None):
-            continue  # The cleaned picture itself follows below.
+    for i, picture in enumerate(shown):
         yield Notice(
-            text="document" if i == 0 else "document_more",
-            values=values,
+            text="",
             kind="document",
             data={**data, "role": picture.role},
             attachment=Attachment(
                 file_id=picture.file_id,
-                name=f"{name}{'' if i == 0 else f' {picture.role}'}.{_EXTENSIONS.get(picture.mime, 'bin')}",
+                name=f"{name}{'' if i == 0 else f' {picture.role} {i + 1}'}.{_EXTENSIONS.get(picture.mime, 'bin')}",
                 mime=picture.mime,
                 width=picture.width,
                 height=picture.height,
@@ -106,29 +101,40 @@ def document_notices(case: Case, line: Line, document: Document) -> Iterator[Not
                 thumbnail=small if picture.role == "loop" else None,
             ),
         )
-    if document.kind == "image" and document.clean_id:
-        yield Notice(
-            text="document",
-            values=values,
-            kind="document",
-            data={**data, "role": "image"},
-            attachment=Attachment(file_id=document.clean_id, name=f"{name}.jpg", mime="image/jpeg", thumbnail=small),
-        )
-    elif document.kind == "pdf" or not pictures:
-        yield original_notice(case, document, values, data)
+    if whole or (not shown and postable):
+        yield original_notice(case, line, document)
 
 
-def original_notice(case: Case, document: Document, values: Mapping[str, Value], data: Mapping[str, object]) -> Notice:
-    """Return the message that carries the file as it came (or cleaned, where that could be done)."""
-    file_id = document.clean_id or document.file_id or ""
-    extension = _EXTENSIONS.get(document.mime, "bin")
+def _described(line: Line, document: Document) -> tuple[dict[str, Value], dict[str, object]]:
+    slot = line.form.get(document.slot) if document.slot else None
+    kind = Word(f"kind_{document.kind or 'unknown'}")
+    values: dict[str, Value] = {
+        "n": document.n,
+        "label": Label({k.value: v for k, v in slot.labels.items()}) if slot else kind,
+        "facts": Rows(tuple((Word(f"fact_{k}"), Clinical(v)) for k, v in document.facts.items())),
+        "notes": Bullets(tuple(Word(f"note_{n}") for n in document.notes)),
+    }
+    data: dict[str, object] = {
+        "n": document.n,
+        "sha256": document.sha256,
+        "document_kind": document.kind,
+        "slot": document.slot,
+    }
+    return values, data
+
+
+def original_notice(case: Case, line: Line, document: Document) -> Notice:
+    """Return the message that carries the file: cleaned where that could be done, else as it came."""
+    mime = (document.clean_mime if document.clean_id else document.mime) or "application/octet-stream"
+    _, data = _described(line, document)
     return Notice(
-        text="document_file",
-        values=values,
+        text="",
         kind="document",
-        data={**data, "role": "file"},
+        data={**data, "role": "file", "cleaned": document.clean_id is not None},
         attachment=Attachment(
-            file_id=file_id, name=f"{document_name(case, document)} file.{extension}", mime=document.mime
+            file_id=document.clean_id or document.file_id or "",
+            name=f"{document_name(case, document)} file.{_EXTENSIONS.get(mime, 'bin')}",
+            mime=mime,
         ),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.domain.audit import AuditEvent
-from bot.domain.effects import Direct, EraseMedium, Redact
+from bot.domain.effects import CaseRoom, Direct, EndPoll, EraseMedium, Invite, Redact
 from bot.domain.errors import Refusal
 from bot.domain.ids import EventId, RoomId, UserId
 from bot.domain.inami import InamiProblem, InamiRefused, eleven_digits, formatted, parse_inami
@@ -16,10 +16,10 @@ from bot.domain.notice import At, Attachment, Notice, Option, Poll, Value, Who, 
 from bot.domain.people import SECRET_IN_CHAT, Credential, Person, Role, Standing
 from bot.domain.permissions import check_role
 from bot.domain.routing import admins
-from bot.domain.steps import State
 from bot.services.codes import Codes
 from bot.services.dossier import post_dossier
 from bot.services.ports import OneTimeCodes, Origin, Pending, Unit
+from bot.services.routing import Routing
 from bot.services.turn import Cases, Turn
 
 MOST_NAME = 80
@@ -34,9 +34,17 @@ class Enrolment:
     """Who becomes a physician of this server, and how he comes back with a new phone."""
 
     def __init__(
-        self, *, cases: Cases, codes: Codes, one_time_codes: OneTimeCodes, secret_in_chat: bool, issuer: str
+        self,
+        *,
+        cases: Cases,
+        routing: Routing,
+        codes: Codes,
+        one_time_codes: OneTimeCodes,
+        secret_in_chat: bool,
+        issuer: str,
     ) -> None:
         self._cases = cases
+        self._routing = routing
         self._codes = codes
         self._otp = one_time_codes
         self._secret_in_chat = secret_in_chat
@@ -51,7 +59,7 @@ class Enrolment:
             Refusal: no physician's number, no name, or already registered.
         """
         known = turn.by if turn.by.inami or turn.by.roles else None
-        if known is not None and known.standing not in (Standing.APPROVED, Standing.REJECTED):
+        if known is not None and known.standing in (Standing.ENROLLED, Standing.SUSPENDED):
             raise Refusal(f"standing_{known.standing}")
         name = " ".join(name.split())
         if not 3 <= len(name) <= MOST_NAME or any(c.isdigit() for c in name):
@@ -78,6 +86,7 @@ class Enrolment:
             name=name,
             inami=digits,
             standing=Standing.REGISTERED,
+            offered_key=origin.master_key,
             claim=claim,
             roles=frozenset({Role.PHYSICIAN}),
         )
@@ -98,7 +107,7 @@ class Enrolment:
                 "claim": Word(f"claim_{claim}") if claim else None,
             },
             data={"user": person.user_id, "claim": claim},
-            next_steps=(("admin", "approve", person.user_id, "…"), ("admin", "reject", person.user_id, "…")),
+            next_steps=(("admin approve", person.user_id, "…"), ("admin reject", person.user_id, "…")),
         )
 
     async def _refuse_duplicate(self, turn: Turn, digits: str, holders: list[Person]) -> None:
@@ -118,48 +127,67 @@ class Enrolment:
             )
         await self._tell_admins(turn.unit, "admin_duplicate", values, data={"user": turn.by.user_id})
 
-    async def approve(self, turn: Turn, user_id: UserId, reason: str) -> None:
-        """Approve a registration; *reason* says how the identity was checked."""
-        check_role(turn.by, Role.ADMIN)
-        person = await self._waiting(turn.unit, user_id)
-        if person.standing is Standing.RECOVERING:
-            await self._approve_recovery(turn, person)
-            return
-        approved = replace(person, standing=Standing.APPROVED, claim=None)
-        await turn.unit.save_person(approved)
-        await turn.audit("approved", user=user_id, reason=reason[:200])
-        await turn.reply(
-            Notice(text="approved_by_you", values={"who": Who(user_id)}, kind="approved", data={"user": user_id})
-        )
-        await self._cases.to_person(
-            turn.unit, user_id, Notice(text="approved", kind="approved", rings=True, next=(("confirm", "123456"),))
-        )
-        await self._hand_over_secret(turn, approved)
+    async def approve(self, turn: Turn, user_id: UserId, how: str) -> None:
+        """Approve a registration, a recovery or the end of a suspension; *how* says how the identity was checked.
 
-    async def reject(self, turn: Turn, user_id: UserId, reason: str) -> None:
-        """Turn a registration down."""
+        The identity whose fingerprint the admin compared is the one that is pinned, whatever the server shows later.
+        """
         check_role(turn.by, Role.ADMIN)
         person = await self._waiting(turn.unit, user_id)
-        await turn.unit.save_person(replace(person, standing=Standing.REJECTED))
-        await turn.audit("rejected", user=user_id, reason=reason[:200])
-        await turn.reply(
-            Notice(text="rejected_by_you", values={"who": Who(user_id)}, kind="rejected", data={"user": user_id})
-        )
+        if person.standing is Standing.SUSPENDED:
+            await self._restore(turn, person, how)
+        elif person.standing is Standing.ENROLLED:
+            await self._approve_recovery(turn, person, how)
+        else:
+            approved = replace(
+                person,
+                standing=Standing.APPROVED,
+                claim=None,
+                master_key=person.offered_key,
+                offered_key=None,
+                checked_how=how,
+            )
+            await turn.unit.save_person(approved)
+            await turn.audit("approved", user=user_id, words=len(how), fingerprint=fingerprint(approved.master_key))
+            await turn.reply(_about("approved_by_you", user_id, "approved"))
+            notice = Notice(text="approved", kind="approved", rings=True, next=(("confirm", "123456"),))
+            await self._cases.to_person(turn.unit, user_id, notice)
+            await self._hand_over_secret(turn, approved)
+
+    async def reject(self, turn: Turn, user_id: UserId, why: str) -> None:
+        """Turn a registration down; a recovery that is turned down leaves the person as he was."""
+        check_role(turn.by, Role.ADMIN)
+        person = await self._waiting(turn.unit, user_id)
+        if person.standing is Standing.ENROLLED:
+            after = replace(person, offered_key=None, claim=None)
+        else:
+            after = replace(person, standing=Standing.REJECTED, offered_key=None, master_key=None, claim=None)
+        await turn.unit.save_person(after)
+        await turn.audit("rejected", user=user_id, words=len(why))
+        await turn.reply(_about("rejected_by_you", user_id, "rejected"))
         await self._cases.to_person(turn.unit, user_id, Notice(text="rejected", kind="rejected"))
 
     async def _waiting(self, unit: Unit, user_id: UserId) -> Person:
         person = await unit.person(user_id)
-        if person is None or person.standing not in (Standing.REGISTERED, Standing.RECOVERING):
+        if person is None or not (
+            person.standing in (Standing.REGISTERED, Standing.SUSPENDED)
+            or (person.standing is Standing.ENROLLED and person.offered_key is not None)
+        ):
             raise Refusal("nobody_waits", user=user_id)
         return person
 
+    async def _restore(self, turn: Turn, person: Person, how: str) -> None:
+        await turn.unit.save_person(replace(person, standing=Standing.ENROLLED, checked_how=how))
+        await turn.audit("restored", user=person.user_id, words=len(how))
+        await turn.reply(_about("approved_by_you", person.user_id, "approved"))
+
     async def _hand_over_secret(self, turn: Turn, person: Person) -> None:
         """Give the second factor in the chat where the configuration says so; otherwise at the enrolment desk."""
-        if not self._secret_in_chat or await turn.unit.credential(person.user_id):
+        if not self._secret_in_chat:
             await self._cases.to_person(turn.unit, person.user_id, Notice(text="secret_at_desk", kind="secret_at_desk"))
             return
         secret = self._otp.new_secret()
-        await turn.unit.save_credential(Credential(user_id=person.user_id, secret=secret, shown_at=turn.now))
+        await turn.unit.save_credential(Credential(user_id=person.user_id, secret=secret))
         await turn.audit("secret_sent", user=person.user_id)
         uri = self._otp.uri(secret, account=person.user_id, issuer=self._issuer)
         minutes = int(SECRET_IN_CHAT / timedelta(minutes=1))
@@ -188,17 +216,15 @@ class Enrolment:
         if person.standing is not Standing.APPROVED:
             raise Refusal(f"standing_{person.standing}")
         await self._codes.check(turn.unit, person, code, turn.now)
-        enrolled = replace(person, standing=Standing.ENROLLED, master_key=origin.master_key)
+        enrolled = replace(person, standing=Standing.ENROLLED, master_key=person.master_key or origin.master_key)
         await turn.unit.save_person(enrolled)
-        credential = await turn.unit.credential(person.user_id)
-        if credential is not None and credential.shown_at is not None:
-            await turn.unit.save_credential(replace(credential, shown_at=None))
-            await take_back_secret(turn.unit, person.user_id)
-        await turn.audit("enrolled")
+        await take_back_secret(turn.unit, person.user_id)
+        await turn.audit("enrolled", fingerprint=fingerprint(enrolled.master_key))
         await turn.reply(
             Notice(text="enrolled", values={"fingerprint": fingerprint(origin.master_key)}, kind="enrolled")
         )
         await self.test_ring(turn, enrolled)
+        await self._bring_back(turn, enrolled)
 
     async def test_ring(self, turn: Turn, person: Person) -> None:
         """Make the phone sound once, and ask whether it did."""
@@ -217,6 +243,7 @@ class Enrolment:
         """Record whether the test ring was heard, and say what to set in Element if not."""
         await turn.unit.save_person(replace(turn.by, heard_ring=heard))
         await turn.unit.save_pending(turn.by.user_id, None)
+        await turn.unit.plan(EndPoll(place=turn.place, field="ring_heard"))
         await turn.audit("ring_heard" if heard else "ring_silent")
         text = "ring_was_heard" if heard else "ring_was_silent"
         await turn.reply(Notice(text=text, kind="ring_answered", next=(("unlock", "123456"), ("help",))))
@@ -243,38 +270,33 @@ class Enrolment:
     async def recover(self, turn: Turn, origin: Origin, code: str | None) -> None:
         """Come back with a new identity: a fresh code from the new device, then an admin compares its fingerprint."""
         person = turn.by
-        if person.standing not in (Standing.ENROLLED, Standing.RECOVERING):
+        if person.standing is not Standing.ENROLLED:
             raise Refusal(f"standing_{person.standing}")
         if origin.master_key == person.master_key:
             raise Refusal("recover_not_needed")
         if code is not None:
             await self._codes.check(turn.unit, person, code, turn.now)
+        # Until an admin compared the fingerprint nothing changes: a server could have made this identity.
         claim = None if code is not None else "code_lost"
-        await turn.unit.save_person(
-            replace(person, standing=Standing.RECOVERING, offered_key=origin.master_key, claim=claim)
-        )
-        await turn.unit.end_sessions(person.user_id)
+        await turn.unit.save_person(replace(person, offered_key=origin.master_key, claim=claim))
         await turn.audit("recover_asked", code=0 if code is None else 1)
-        await turn.reply(
-            Notice(text="recover_waits", values={"fingerprint": fingerprint(origin.master_key)}, kind="recover_waits")
-        )
+        shown = fingerprint(origin.master_key)
+        await turn.reply(Notice(text="recover_waits", values={"fingerprint": shown}, kind="recover_waits"))
         values: Mapping[str, Value] = {
             "who": person.user_id,
             "name": person.name,
-            "fingerprint": fingerprint(origin.master_key),
+            "fingerprint": shown,
             "claim": Word(f"claim_{claim}") if claim else None,
         }
-        steps = (("admin", "approve", person.user_id, "…"), ("admin", "reject", person.user_id, "…"))
+        steps = (("admin approve", person.user_id, "…"), ("admin reject", person.user_id, "…"))
         await self._tell_admins(turn.unit, "admin_recover", values, data={"user": person.user_id}, next_steps=steps)
 
-    async def _approve_recovery(self, turn: Turn, person: Person) -> None:
+    async def _approve_recovery(self, turn: Turn, person: Person, how: str) -> None:
         """Move the pin after an admin compared the new fingerprint; a second admin where the code is lost too."""
         if person.claim == "code_lost":
             await turn.unit.save_person(replace(person, claim=f"code_lost:{turn.by.user_id}"))
-            await turn.audit("recovery_first", user=person.user_id)
-            await turn.reply(
-                Notice(text="second_admin_needed", values={"who": Who(person.user_id)}, kind="second_admin")
-            )
+            await turn.audit("recovery_first", user=person.user_id, words=len(how))
+            await turn.reply(_about("second_admin_needed", person.user_id, "second_admin"))
             return
         if person.claim == f"code_lost:{turn.by.user_id}":
             raise Refusal("second_admin_other")
@@ -284,25 +306,31 @@ class Enrolment:
             master_key=person.offered_key,
             offered_key=None,
             claim=None,
+            checked_how=how,
             standing=Standing.APPROVED if lost_code else Standing.ENROLLED,
         )
         await turn.unit.save_person(back)
-        await turn.audit("recovered", user=person.user_id)
-        await turn.reply(
-            Notice(
-                text="recovered_by_you",
-                values={"who": Who(person.user_id)},
-                kind="recovered",
-                data={"user": person.user_id},
-            )
-        )
+        await turn.unit.end_sessions(person.user_id)
+        await turn.audit("recovered", user=person.user_id, words=len(how), fingerprint=fingerprint(back.master_key))
+        await turn.reply(_about("recovered_by_you", person.user_id, "recovered"))
+        if lost_code:
+            # A new second factor first; the cases come when it is confirmed.
+            notice = Notice(text="approved", kind="approved", rings=True, next=(("confirm", "123456"),))
+            await self._cases.to_person(turn.unit, person.user_id, notice)
+            await self._hand_over_secret(turn, back)
+            return
         await self._cases.to_person(turn.unit, person.user_id, Notice(text="recovered", kind="recovered", rings=True))
-        await self._send_open_cases_again(turn, back)
+        await self._bring_back(turn, back)
 
-    async def _send_open_cases_again(self, turn: Turn, person: Person) -> None:
-        working = (State.ACCEPTED, State.DRAFTED, State.WAITING, State.SIGNING, State.SIGNED, State.DELIVERED)
-        for case in await turn.unit.cases(states=working, expert=person.user_id):
-            await post_dossier(turn.unit, case, self._cases.line(case), for_whom=person.user_id)
+    async def _bring_back(self, turn: Turn, person: Person) -> None:
+        """Invite a person into the rooms of his open cases again, and post the dossier there for him."""
+        for case in await self._cases.known_to(turn.unit, person):
+            if person.user_id not in (case.requester, *case.expert_ids):
+                continue
+            await turn.unit.forget_values(f"unreached:{case.id}:{person.user_id}:")
+            await turn.unit.plan(Invite(place=CaseRoom(case_id=case.id), user_id=person.user_id))
+            if case.submitted_at is not None:
+                await post_dossier(turn.unit, case, self._cases.line(case), for_whom=person.user_id)
 
     async def suspend(self, turn: Turn, user_id: UserId, reason: str) -> None:
         """Take a person out at once: sessions, rooms, signing."""
@@ -312,8 +340,8 @@ class Enrolment:
             raise Refusal("nobody_waits", user=user_id)
         await turn.unit.save_person(replace(person, standing=Standing.SUSPENDED))
         await turn.unit.end_sessions(user_id)
-        await turn.audit("suspended", user=user_id, reason=reason[:200])
-        await self._cases.out_of_all_rooms(turn.unit, user_id, turn.now)
+        await turn.audit("suspended", user=user_id, words=len(reason))
+        await self._routing.put_out(turn.unit, user_id, turn.now)
         await turn.reply(
             Notice(text="suspended_by_you", values={"who": Who(user_id)}, kind="suspended", data={"user": user_id})
         )
@@ -348,6 +376,10 @@ class Enrolment:
         for admin in admins(await unit.people()):
             notice = Notice(text=text, values=values, kind=text, data=data, next=next_steps, rings=True)
             await self._cases.to_person(unit, admin, notice)
+
+
+def _about(text: str, user_id: UserId, kind: str) -> Notice:
+    return Notice(text=text, values={"who": Who(user_id)}, kind=kind, data={"user": user_id})
 
 
 async def take_back_shown_secrets(unit: Unit, now: datetime) -> None:

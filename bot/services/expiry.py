@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 from bot.domain.audit import AuditEvent
 from bot.domain.case import Case
-from bot.domain.deadlines import PDF_OF_UNACKNOWLEDGED
 from bot.domain.effects import (
     CaseRoom,
     Destroy,
@@ -58,7 +57,11 @@ class Expiry:
         await self._cases.to_person(unit, case.requester, notice, case=case)
 
     async def start(self, unit: Unit, case: Case, now: datetime) -> Case:
-        """Retention is over: mark the case; return it, not saved."""
+        """Retention is over: mark the case; return it, not saved. Nobody is erased who was never warned."""
+        if case.submitted_at is not None and not case.warned:
+            until = now + min(self._cases.rules.warnings)
+            await self.warn(unit, case, until)
+            return replace(case, warned=True, warned_until=until, said=tuple(k for k in case.said if k[:6] != "expire"))
         moved = case.step(Step.EXPIRE, frozenset({Actor.BOT}))
         await unit.audit(AuditEvent(kind="expire", by=None, case_id=case.id, facts={"from": case.state.value}))
         return replace(moved, expiring_at=now, erasure="marked")
@@ -82,7 +85,13 @@ class Expiry:
                     await unit.plan(OrderErasure(case_id=case.id))
                     await self._cases.save(unit, replace(case, erasure="ordered", expiring_at=now))
                     return
-                case "gone" | "kept":
+                case "kept":
+                    # The PDF's time is over too: what was posted of it since goes the same way as the rest.
+                    await self._redact_rest(unit, case)
+                    await unit.plan(OrderErasure(case_id=case.id))
+                    await self._cases.save(unit, replace(case, erasure="ordered", expiring_at=now))
+                    return
+                case "gone":
                     await unit.plan(Destroy(case_id=case_id))
                     await unit.save_case(case, next_due_at=None)
                     return
@@ -90,21 +99,34 @@ class Expiry:
 
     async def _redact(self, unit: Unit, case: Case) -> None:
         """Redact everything of the ledger, in the case's rooms and in direct chats."""
+        done = await self._redact_rest(unit, case)
+        await self._cases.save(unit, replace(case, erasure="redacted", redacted=done))
+
+    async def _redact_rest(self, unit: Unit, case: Case) -> int:
+        """Redact what came since the last time; return how many events there are in all."""
         own_rooms = {entry.room_id for entry in await unit.rooms(case.id)}
-        for event in await unit.events(case.id):
+        events = await unit.events(case.id)
+        for event in events[case.redacted :]:
             # What people typed in their direct chats can be redacted where they gave the bot that right; else it stays.
             place = CaseRoom(case_id=case.id) if event.room_id in own_rooms else ThisRoom(room_id=event.room_id)
-            await unit.plan(Redact(place=place, room_id=event.room_id, event_id=event.event_id))
-        await self._cases.save(unit, replace(case, erasure="redacted"))
+            await unit.plan(Redact(place=place, case_id=case.id, room_id=event.room_id, event_id=event.event_id))
+        return len(events)
+
+    async def note_unredacted(self, effect: Redact) -> None:
+        """A message could not be redacted: the certificate says so."""
+        if effect.case_id is not None:
+            async with self._store.unit() as unit:
+                await unit.save_value(f"unreached:{effect.case_id}:messages", "left")
 
     async def _empty(self, unit: Unit, case: Case) -> None:
-        """Send everybody out of the case's rooms; the bot leaves last."""
+        """Send everybody out of the case's rooms; the bot leaves last. What was written meanwhile is redacted too."""
+        done = await self._redact_rest(unit, case)
         for entry in await unit.rooms(case.id):
             place = CaseRoom(case_id=case.id, purpose=Purpose(entry.purpose))
             for user in dict.fromkeys((case.requester, *case.expert_ids, *case.former)):
                 await unit.plan(Remove(place=place, user_id=user))
             await unit.plan(LeaveRoom(place=place))
-        await self._cases.save(unit, replace(case, erasure="emptied"))
+        await self._cases.save(unit, replace(case, erasure="emptied", redacted=done))
 
     async def order(self, effect: OrderErasure) -> None:
         """Carry out the effect: name rooms and media of the case to the eraser."""
@@ -136,11 +158,14 @@ class Expiry:
             kept = (
                 case.acknowledged_at is None
                 and case.delivered_at is not None
-                and now < case.delivered_at + PDF_OF_UNACKNOWLEDGED
+                and now < case.delivered_at + self._cases.rules.pdf_of_unacknowledged
             )
             # An opinion that nobody acknowledged: rooms are gone, the sealed PDF alone stays in the vault for a while.
-            await self._cases.save(unit, replace(case, erasure="kept" if kept else "gone"))
+            erased = case.erased_media + len(status.media)
+            await self._cases.save(unit, replace(case, erasure="kept" if kept else "gone", erased_media=erased))
             if kept:
+                # An export uploads the PDF anew: the old uploads are gone.
+                await unit.forget_media(case_id)
                 notice = Notice(
                     text="kept_report",
                     values={"case": case.id},
@@ -179,6 +204,7 @@ class Expiry:
             for room_id in rooms:
                 await unit.forget_room(room_id)
             await unit.forget_values(f"unreached:{effect.case_id}:")
+            await unit.forget_values(f"shown:{effect.case_id}:")
             if requester:
                 notice = Notice(
                     text="erased",
@@ -208,7 +234,9 @@ class Expiry:
             not_reached.append("rooms_left")
         if any(s is not Erased.GONE for s in media.values()):
             not_reached.append("media_left")
-        await self._cases.save(unit, case)
+        if await unit.value(f"unreached:{case.id}:messages") is not None:
+            not_reached.append("messages_left")
+        not_reached.append("direct_chats")
         return {
             "case": case.id,
             "erased_at": self._clock.now().isoformat(),
@@ -216,7 +244,7 @@ class Expiry:
             "rule": "kept_90_days" if case.erasure == "kept" else (case.cancelled_by or f"{case.came_from}"),
             "retention_hours": int(line.retention.after_delivery / timedelta(hours=1)),
             "events": len(await unit.events(case.id)),
-            "media": len(await unit.media(case.id)),
+            "media": max(case.erased_media, len(await unit.media(case.id))),
             "files": sum(1 + len(d.pictures) + (d.clean_id is not None) for d in case.documents if d.file_id)
             + len(case.delivered),
             "rooms": len(ledger_rooms),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from bot.domain.audit import AuditEvent
 from bot.domain.case import Case, Exchange, Report
 from bot.domain.deadlines import EXTENSION, MOST_EXTENSIONS, answer_by, retention_ends
-from bot.domain.effects import Direct, Mail, Say
+from bot.domain.effects import Direct, EndPoll, Mail, Say
 from bot.domain.errors import Refusal
 from bot.domain.language import Language
 from bot.domain.notice import At, Attachment, Clinical, Label, Notice, Option, Poll, Who, Word
@@ -89,11 +89,13 @@ class Handover:
 
     async def acknowledge(self, turn: Turn, case: Case) -> None:
         """The requester has it: repeat the patient line, ask whether it was filed with this patient, close the case."""
+        if case.acknowledged_at is not None:
+            raise Refusal("acknowledged_already", case=case.id)
         moved = await self._cases.move(turn, case, Step.ACKNOWLEDGE)
         done = replace(moved, acknowledged_at=turn.now, ended_at=turn.now, said=())
         await self._cases.save(turn.unit, done)
         line = self._cases.line(case)
-        ends = retention_ends(done, line)
+        ends = retention_ends(done, line, self._cases.rules)
         await turn.reply(
             Notice(
                 text="acknowledged",
@@ -123,6 +125,7 @@ class Handover:
     async def filed(self, turn: Turn, case: Case, value: str) -> None:
         """Record whether the opinion was filed with the right patient."""
         await turn.audit("filed" if value == "yes" else "not_filed", case.id)
+        await turn.unit.plan(EndPoll(place=turn.place, field="filed"))
         await turn.reply(
             Notice(text=f"filed_{value}_thanks", kind="acknowledged", data={"filed": value == "yes"}, case_id=case.id)
         )
@@ -176,7 +179,18 @@ class Handover:
     async def correct(self, turn: Turn, case: Case, reason: str) -> None:
         """Open a delivered opinion again: what is signed next supersedes it, and says so."""
         moved = await self._cases.move(turn, case, Step.CORRECT)
-        opened = replace(moved, agreed=(), signatories=(), signatures=(), ended_at=None, said=(), due_at=None)
+        due = answer_by(self._cases.line(case), urgency(case), turn.now)
+        opened = replace(
+            moved,
+            agreed=(),
+            signatories=(),
+            signatures=(),
+            ended_at=None,
+            said=(),
+            clock_from=turn.now,
+            due_at=due,
+            warned=False,
+        )
         await self._cases.save(turn.unit, opened)
         notice = Notice(
             text="correcting",
@@ -202,6 +216,7 @@ class Handover:
     async def survey_answered(self, turn: Turn, case: Case, about: str, value: str) -> None:
         """Record one tap of the survey."""
         answers: Mapping[str, str] = {**(case.survey or {}), about: value}
+        await turn.unit.plan(EndPoll(place=turn.place, field=about))
         await self._cases.save(turn.unit, replace(case, survey=answers))
         if all(f"survey_{one}" in answers for one in SURVEY):
             await turn.audit("surveyed", case.id, **answers)
@@ -215,10 +230,13 @@ class Handover:
             raise Refusal("extended_enough", most=MOST_EXTENSIONS)
         moved = await self._cases.move(turn, case, Step.EXTEND)
         longer = replace(
-            moved, extended=case.extended + 1, said=tuple(k for k in case.said if not k.startswith("expir"))
+            moved,
+            extended=case.extended + 1,
+            warned=False,
+            said=tuple(k for k in case.said if not k.startswith("expir")),
         )
         await self._cases.save(turn.unit, longer)
-        ends = retention_ends(longer, self._cases.line(case))
+        ends = retention_ends(longer, self._cases.line(case), self._cases.rules)
         days = EXTENSION // timedelta(days=1)
         await turn.reply(
             Notice(

@@ -7,16 +7,16 @@ from datetime import datetime, tzinfo
 
 from bot.domain.answers import Outcome, Understood, render_value, tapped, understand
 from bot.domain.case import Case, Document, DocumentState
-from bot.domain.effects import CaseRoom, EndPoll, Invite, OpenRoom, TakeIn
+from bot.domain.effects import CaseRoom, DropFiles, EndPoll, Invite, OpenRoom, Redact, Remove, TakeIn
 from bot.domain.errors import Refusal
 from bot.domain.forms import FieldType, How
-from bot.domain.ids import EventId
+from bot.domain.ids import EventId, RoomId
 from bot.domain.language import Language
 from bot.domain.lines import Line
 from bot.domain.notice import Bullets, Clinical, Label, LineName, Notice, Option, Phrase, Poll, Rows, Value, Who
-from bot.domain.permissions import actors, check_step
+from bot.domain.permissions import actors, check_may_read, check_step
 from bot.domain.problems import ProblemCode
-from bot.domain.prompts import Prompt, after_reply, after_skip, next_prompt, plan, status
+from bot.domain.prompts import NEVER_SKIPPED, Prompt, PromptId, after_reply, after_skip, next_prompt, plan, status
 from bot.domain.steps import State, Step
 from bot.services.dossier import missing_labels, slots_filled
 from bot.services.ports import Unit
@@ -112,16 +112,14 @@ class Intake:
             # Machines read codes; what travels with a tap is the random id alone.
             data["options"] = [{"id": o.answer_id, "value": o.value} for o in options]
             poll = Poll(asked=case.requester, field=prompt.id.value, options=options)
-            return Notice(
-                text="prompt_poll", values=values, kind="question", data=data, poll=poll, next=(("skip",), ("back",))
-            )
+            return Notice(text="prompt_poll", values=values, kind="question", data=data, poll=poll, next=_steps(prompt))
         values["fields"] = Bullets(tuple(self._field_value(case, one) for one in prompt.fields))
         text = (
             "prompt_fields"
             if len(prompt.fields) > 1 or prompt.labels != form[prompt.fields[0]].labels
             else "prompt_text"
         )
-        return Notice(text=text, values=values, kind="question", data=data, next=(("skip",), ("submit",)))
+        return Notice(text=text, values=values, kind="question", data=data, next=_steps(prompt))
 
     def _field_value(self, case: Case, field_id: str) -> Value:
         one = self._cases.line(case).form[field_id]
@@ -328,7 +326,8 @@ class Intake:
         await self._cases.save(turn.unit, await self.ask_next(turn.unit, after, turn.now))
 
     async def form(self, turn: Turn, case: Case) -> None:
-        """Show what is answered and what is missing."""
+        """Show what is answered and what is missing, to whoever may read the case."""
+        check_may_read(turn.by, case)
         line = self._cases.line(case)
         now = status(line.form, case.answers, slots_filled(case), today=self._local(turn.now).date())
         rows = Rows(
@@ -375,7 +374,7 @@ class Intake:
                 fields=_bullets(line, now.missing_never_skipped),
                 codes=list(now.missing_never_skipped),
             )
-        if any(d.state is DocumentState.RECEIVING for d in case.documents):
+        if not anyway and any(d.state is DocumentState.RECEIVING for d in case.documents):
             raise Refusal("documents_arriving")
         if not now.may_submit and not anyway:
             raise Refusal(
@@ -414,6 +413,8 @@ class Intake:
         for user in dict.fromkeys((*case.expert_ids, *(case.rung if case.state is State.SUBMITTED else ()))):
             told = Notice(text="cancelled_told", values={"case": case.id}, kind="cancelled", data={"about": case.id})
             await self._cases.to_person(turn.unit, user, told, case=case)
+        for user in case.expert_ids:
+            await turn.unit.plan(Remove(place=CaseRoom(case_id=case.id), user_id=user))
         await self._cases.save(
             turn.unit, replace(moved, ended_at=turn.now, cancelled_by="requester", asked=None, due_at=None)
         )
@@ -432,9 +433,9 @@ class Intake:
         if case.state in (State.CLOSED, State.CANCELLED, State.DECLINED, State.EXPIRING, State.ERASED):
             raise Refusal("document_too_late", case=case.id)
         line = self._cases.line(case)
-        limit = line.max_document_mb * 1_000_000
-        if size > limit:
-            raise Refusal("document_too_large", limit=line.max_document_mb)
+        most = min(line.max_document_mb, self._cases.rules.most_document_mb)
+        if size > most * 1_000_000:
+            raise Refusal("document_too_large", limit=most)
         if len(case.documents) >= MOST_DOCUMENTS:
             raise Refusal("too_many_documents", most=MOST_DOCUMENTS)
         document = Document(
@@ -467,7 +468,17 @@ class Intake:
                 )
             )
             return
-        gone = replace(document, state=DocumentState.WITHDRAWN, slot=None)
+        gone = replace(document, state=DocumentState.WITHDRAWN, slot=None, pictures=(), facts={})
+        for shown in (await turn.unit.value(f"shown:{case.id}:document:{document.n}") or "").splitlines():
+            room_id, event_id = shown.split(" ")
+            redact = Redact(
+                place=CaseRoom(case_id=case.id), case_id=case.id, room_id=RoomId(room_id), event_id=EventId(event_id)
+            )
+            await turn.unit.plan(redact)
+        await turn.unit.plan(
+            Redact(place=CaseRoom(case_id=case.id), case_id=case.id, room_id=turn.room_id, event_id=document.event_id)
+        )
+        await turn.unit.plan(DropFiles(case_id=case.id, n=document.n))
         await self._cases.save(turn.unit, replace(case.with_document(gone), touched_at=turn.now))
         await turn.reply(
             Notice(
@@ -478,6 +489,12 @@ class Intake:
                 case_id=case.id,
             )
         )
+
+
+def _steps(prompt: Prompt) -> tuple[tuple[str, ...], ...]:
+    """Return what can really be done with a prompt: not everything can be skipped, submitting comes at the end."""
+    skip = () if set(prompt.fields) <= NEVER_SKIPPED else (("skip",),)
+    return (*skip, ("submit",)) if prompt.id is PromptId.CLOSING else skip
 
 
 def _labels(labels: Mapping[Language, str]) -> Label:

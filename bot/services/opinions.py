@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from bot.domain.case import Case, Dissent, Draft, Question, Report, Signature
+from bot.domain.deadlines import WAITING_LIMIT
 from bot.domain.effects import Freeze, Seal
 from bot.domain.errors import Refusal
 from bot.domain.lines import Line
-from bot.domain.notice import Attachment, Bullets, Clinical, Label, Notice, Who, Word
+from bot.domain.notice import At, Attachment, Bullets, Clinical, Label, Notice, Who, Word
 from bot.domain.opinion import PARTS, read_draft
 from bot.domain.permissions import check_step
 from bot.domain.routing import missing_experts
@@ -95,6 +96,9 @@ class Opinions:
         short = missing_experts(line, case)
         if short:
             raise Refusal("experts_missing", count=short)
+        asked = case.open_question
+        if case.state is State.WAITING and asked is not None and turn.now < asked.at + WAITING_LIMIT:
+            raise Refusal("waiting_for_answer", until=At(asked.at + WAITING_LIMIT))
         written = read_draft(line, _bounded(text))
         last = case.draft
         if written.decision is None and not written.decision_text and last is None:
@@ -107,7 +111,7 @@ class Opinions:
         )
         parts = {part: written.parts.get(part) or (before.get(part, "") if parts_only else "") for part in PARTS}
         draft = Draft(
-            version=(last.version if last else 0) + 1,
+            version=case.versions + 1,
             by=turn.by.user_id,
             at=turn.now,
             decision=last.decision if parts_only and last else written.decision,
@@ -119,7 +123,16 @@ class Opinions:
         if case.state is State.WAITING:
             moved = restarted(moved, turn)
             moved = _with_question(moved, replace(question, done_at=turn.now)) if question else moved
-        drafted = replace(moved, draft=draft, agreed=(), dissents=(), signatories=(), signatures=(), frozen=None)
+        drafted = replace(
+            moved,
+            draft=draft,
+            versions=draft.version,
+            agreed=(),
+            dissents=(),
+            signatories=(),
+            signatures=(),
+            frozen=None,
+        )
         await self._cases.save(turn.unit, drafted)
         await self._cases.to_room(turn.unit, drafted, draft_notice(drafted, line), answers=turn.event_id)
         await self._say_void(turn, case, draft)
@@ -194,6 +207,14 @@ class Opinions:
             raise Refusal("not_signatory")
         if any(s.by == turn.by.user_id for s in case.signatures):
             raise Refusal("signed_already")
+        if case.delivered and case.draft.version <= case.delivered[-1].version:
+            raise Refusal("draft_needed")
+        short = missing_experts(self._cases.line(case), case)
+        if short:
+            raise Refusal("experts_missing", count=short)
+        # A signature is for what was read: a version that has not been shown yet cannot be meant.
+        if await turn.unit.value(f"shown:{case.id}:draft") != str(case.draft.version):
+            raise Refusal("draft_changed", version=case.draft.version)
         await self._codes.check(turn.unit, turn.by, code, turn.now)
         first = case.state is not State.SIGNING
         moved = await self._cases.move(turn, case, Step.SIGN, version=case.draft.version)
@@ -255,10 +276,11 @@ class Opinions:
 
 def restarted(case: Case, turn: Turn) -> Case:
     """Return the case with its clock going again: everything due later by the time it stood still."""
-    if case.stopped_at is None or case.due_at is None or case.submitted_at is None:
+    if case.stopped_at is None or case.due_at is None:
         return replace(case, stopped_at=None)
     stood = turn.now - case.stopped_at
-    return replace(case, stopped_at=None, due_at=case.due_at + stood, submitted_at=case.submitted_at)
+    start = case.clock_from + stood if case.clock_from is not None else None
+    return replace(case, stopped_at=None, due_at=case.due_at + stood, clock_from=start)
 
 
 def _decisions(line: Line) -> Bullets:

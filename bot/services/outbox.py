@@ -14,6 +14,7 @@ from bot.domain.effects import (
     CaseRoom,
     Destroy,
     Direct,
+    DropFiles,
     Effect,
     EndPoll,
     EraseMedium,
@@ -37,7 +38,6 @@ from bot.domain.errors import ExternalError, Permanent, Refusal
 from bot.domain.ids import CaseId, RoomId, UserId
 from bot.domain.language import Language
 from bot.domain.notice import Attachment, Notice, Who
-from bot.domain.people import Standing
 from bot.domain.routing import admins
 from bot.services.ports import (
     Audience,
@@ -63,6 +63,10 @@ from bot.services.ports import (
 MOST_TRIES_OF_A_SURPRISE = 5
 LONGEST_WAIT = timedelta(minutes=5)
 MOST_AT_ONCE = 8
+MOST_SLOW = 2
+_SLOW = ("documents:", "report:")
+"""Lanes that may take minutes get places of their own: a ring never waits for a study."""
+
 NEVER_GIVEN_UP = (OpenRoom, Freeze, Seal, OrderErasure, Destroy)
 
 
@@ -116,13 +120,21 @@ class Outbox:
             while True:
                 self._woken.clear()
                 for planned in await self._store.ready_effects(self._clock.now()):
-                    if planned.lane not in self._busy and len(self._busy) < MOST_AT_ONCE:
+                    if self._has_room_for(planned.lane):
                         self._busy.add(planned.lane)
                         group.create_task(self._lane(planned))
                 try:
                     await asyncio.wait_for(self._woken.wait(), timeout=1)
                 except TimeoutError:
                     continue
+
+    def _has_room_for(self, lane: str) -> bool:
+        if lane in self._busy:
+            return False
+        slow = [busy for busy in self._busy if busy.startswith(_SLOW)]
+        if lane.startswith(_SLOW):
+            return len(slow) < MOST_SLOW
+        return len(self._busy) - len(slow) < MOST_AT_ONCE
 
     async def drain(self) -> None:
         """Carry out what is ready until nothing is (for tests and for the end of a run)."""
@@ -133,6 +145,10 @@ class Outbox:
     async def _lane(self, planned: Planned) -> None:
         try:
             await self._once(planned)
+        except ExternalError as error:
+            # The database itself did not take it: the effect stays where it is and comes again.
+            self._log.error("outbox_not_written", reference=planned.id, code=error.code)
+            await asyncio.sleep(1)
         finally:
             self._busy.discard(planned.lane)
             self.wake()
@@ -213,7 +229,7 @@ class Outbox:
                 await self._rooms.redact(effect.room_id, effect.event_id, txn=planned.id)
             case Mail():
                 await self._mail(planned, effect)
-            case TakeIn() | Freeze() | Seal() | OrderErasure() | EraseMedium() | Destroy():
+            case TakeIn() | DropFiles() | Freeze() | Seal() | OrderErasure() | EraseMedium() | Destroy():
                 await self._work[type(effect)](effect)
             case _:
                 assert_never(effect)
@@ -286,7 +302,7 @@ class Outbox:
         if effect.notice.attachment is not None:
             carried = await self._attachment(effect.notice.case_id, effect.notice.attachment)
             mxc = carried["file"]["url"] if effect.notice.case_id is None else ""
-            parts[0] |= carried
+            parts[-1] |= carried
         event_type = self._renderer.event_type(effect.notice)
         for n, content in enumerate(parts):
             # The transaction ids of the parts are fixed too: a repeat after a crash sends none of them twice.
@@ -310,6 +326,15 @@ class Outbox:
             key = f"secret:{effect.place.user_id}"
             before = await unit.value(key) or ""
             await unit.save_value(key, f"{before}{room_id} {sent.event_id} {mxc}\n")
+            credential = await unit.credential(effect.place.user_id)
+            if credential is not None:
+                await unit.save_credential(replace(credential, shown_at=self._clock.now()))
+        if notice.kind == "drafted" and notice.case_id is not None:
+            # From now on a signature can be meant for this version.
+            await unit.save_value(f"shown:{notice.case_id}:draft", str(notice.data.get("version")))
+        if notice.case_id is not None and notice.kind.startswith("document") and "n" in notice.data:
+            key = f"shown:{notice.case_id}:document:{notice.data['n']}"
+            await unit.save_value(key, f"{await unit.value(key) or ''}{room_id} {sent.event_id}\n")
         if isinstance(effect.place, CaseRoom) and notice.kind != "device_without_key":
             await self._report_unreached(unit, effect.place, sent)
 
@@ -370,7 +395,11 @@ class Outbox:
         if case is not None:
             readers = [u for u in (case.requester, *case.expert_ids) if u in people and people[u].may_act]
             languages = list(dict.fromkeys(people[u].language for u in readers)) or [case.language]
-            return Audience(pinned={u: people[u].master_key for u in readers}), languages[:2], names
+            return Audience(pinned={u: people[u].master_key for u in readers}), languages[:3], names
+        if notice.case_id is not None:
+            person = people.get(place.user_id) if isinstance(place, Direct) else None
+            if person is None or not person.may_act:
+                raise Permanent("not_enrolled")
         if isinstance(place, Direct):
             user = place.user_id
         elif entry is not None and entry.user_id is not None:
@@ -379,12 +408,10 @@ class Outbox:
             members = await self._rooms.members(room_id)
             user = next((u for u in members if u != self._rooms.user_id), self._rooms.user_id)
         person = people.get(user)
-        pinned = person.master_key if person and person.standing in (Standing.ENROLLED, Standing.SUSPENDED) else None
-        if person is not None and person.standing is Standing.RECOVERING:
-            pinned = person.offered_key
+        pinned = person.master_key if person else None
         # What a stranger or an unsigned device gets is a help text; everything else is for pinned or signed devices.
         audience = Audience(pinned={user: pinned}, unsigned=notice.kind in ("help", "first_contact"))
-        if notice.kind in ("help", "first_contact", "recover_waits", "error"):
+        if notice.kind in ("help", "first_contact", "recover_waits", "error", "rejected"):
             audience = replace(audience, pinned={user: None})
         return audience, [person.language if person else self._default_language], names
 
@@ -429,7 +456,7 @@ class Outbox:
         room_id = await self._room(effect.place)
         async with self._store.unit() as unit:
             polls = await unit.open_polls(room_id, effect.field)
-        for i, poll in enumerate(polls):
+        for poll in polls:
             audience, _, _ = await self._readers(effect.place, room_id, Notice(text="", case_id=poll.case_id))
             content = {
                 "m.relates_to": {"rel_type": "m.reference", "event_id": poll.event_id},
@@ -437,7 +464,11 @@ class Outbox:
                 "org.matrix.msc1767.text": "✓",
             }
             sent = await self._rooms.send(
-                room_id, content, txn=f"{planned.id}-{i}", audience=audience, event_type="org.matrix.msc3381.poll.end"
+                room_id,
+                content,
+                txn=f"{planned.id}-{poll.event_id[-12:]}",
+                audience=audience,
+                event_type="org.matrix.msc3381.poll.end",
             )
             async with self._store.unit() as unit:
                 if poll.case_id is not None:

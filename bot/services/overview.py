@@ -5,16 +5,16 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bot.domain.audit import AuditRow, first_break
-from bot.domain.case import Case
+from bot.domain.case import Case, DocumentState
 from bot.domain.deadlines import retention_ends
-from bot.domain.effects import CaseRoom, Say
+from bot.domain.effects import CaseRoom, Invite, Say
 from bot.domain.errors import Refusal
 from bot.domain.notice import At, Bullets, LineName, Notice, Phrase, Rows, Value, Who, Word
 from bot.domain.people import Role
 from bot.domain.permissions import check_may_read, check_role, may_know, steps_for
 from bot.domain.steps import State, Step
 from bot.services.dossier import original_notice, post_dossier
-from bot.services.turn import LIVE, Cases, Turn
+from bot.services.turn import Cases, Turn
 
 _WORKING = (State.SUBMITTED, State.ACCEPTED, State.DRAFTED, State.WAITING, State.SIGNING)
 
@@ -84,7 +84,7 @@ class Overview:
     async def show(self, turn: Turn, case: Case) -> None:
         """Show number, state, deadline, people and what can be done; the same to whoever may know of the case."""
         steps = tuple(step for step in steps_for(turn.by, case) if step not in (Step.ANSWER, Step.HOLD, Step.UNHOLD))
-        ends = retention_ends(case, self._cases.line(case))
+        ends = retention_ends(case, self._cases.line(case), self._cases.rules)
         await turn.reply(
             Notice(
                 text="show",
@@ -115,23 +115,17 @@ class Overview:
         if case.submitted_at is None:
             raise Refusal("not_submitted_yet", case=case.id)
         await turn.audit("resent", case.id)
+        await turn.unit.plan(Invite(place=CaseRoom(case_id=case.id), user_id=turn.by.user_id))
         await post_dossier(turn.unit, case, self._cases.line(case), for_whom=turn.by.user_id)
 
     async def original(self, turn: Turn, case: Case, number: str) -> None:
         """Post a document as it came, or cleaned of identity where the line says so."""
         check_may_read(turn.by, case)
         document = case.document(int(number)) if number.isdecimal() and len(number) < 4 else None
-        if document is None or document.file_id is None:
+        if document is None or document.file_id is None or document.state is not DocumentState.READY:
             raise Refusal("no_such_document", n=number[:10])
         await turn.audit("original_shown", case.id, n=document.n)
-        values: dict[str, Value] = {
-            "n": document.n,
-            "label": Word(f"kind_{document.kind or 'unknown'}"),
-            "at": At(document.received_at),
-            "sha256": (document.sha256 or "")[:12],
-            "notes": Bullets(()),
-        }
-        notice = original_notice(case, document, values, {"n": document.n, "sha256": document.sha256})
+        notice = original_notice(case, self._cases.line(case), document)
         await turn.unit.plan(Say(place=CaseRoom(case_id=case.id), notice=replace(notice, case_id=case.id)))
 
     async def away(self, turn: Turn, days: str) -> None:
@@ -155,7 +149,8 @@ class Overview:
         asked = case.held_by if on else case.released_by
         if turn.by.user_id in asked:
             raise Refusal("second_admin_other")
-        moved = await self._cases.move(turn, case, Step.HOLD if on else Step.UNHOLD, reason=reason[:200])
+        moved = await self._cases.move(turn, case, Step.HOLD if on else Step.UNHOLD, words=len(reason))
+        moved = replace(moved, hold_reasons=(*case.hold_reasons, f"{turn.by.name}: {reason}"))
         both = (*asked, turn.by.user_id)
         done = len(both) >= 2
         if on:

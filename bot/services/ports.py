@@ -530,6 +530,9 @@ class Unit(Protocol):
     async def medium(self, case_id: CaseId, file_id: str) -> EncryptedFile | None:
         """Return the upload of a stored file, or None."""
 
+    async def forget_media(self, case_id: CaseId) -> None:
+        """Take the media of the case out of the ledger: the homeserver has them no more."""
+
     async def media(self, case_id: CaseId) -> Sequence[str]:
         """Return the addresses (mxc) of every medium of the case."""
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from bot.domain.audit import AuditEvent
 from bot.domain.case import Case
 from bot.domain.deadlines import Due, dues, retention_ends
-from bot.domain.errors import ExternalError, Refusal
 from bot.domain.ids import CaseId, UserId
 from bot.domain.notice import At, Notice
+from bot.domain.routing import missing_experts
 from bot.domain.steps import Actor, State, Step
 from bot.services.enrolment import take_back_shown_secrets
 from bot.services.expiry import AGAIN, Expiry
@@ -39,9 +39,8 @@ class Reminders:
         for case_id in waiting:
             try:
                 await self._look_at(case_id, now)
-            except (Refusal, ExternalError) as error:
-                # One case that cannot be looked at must not keep the others from their time.
-                self._log.error("sweep_of_case_failed", case=case_id, code=error.code)
+            except Exception as error:  # noqa: BLE001  # one case must not keep the others from their time
+                self._log.error("sweep_of_case_failed", case=case_id, error=type(error).__name__)
         return len(waiting)
 
     async def _look_at(self, case_id: CaseId, now: datetime) -> None:
@@ -80,9 +79,10 @@ class Reminders:
             case "expire":
                 return await self._expiry.start(unit, case, now)
             case "expiry_warning":
-                ends = retention_ends(case, self._cases.line(case))
+                ends = retention_ends(case, self._cases.line(case), self._cases.rules)
                 if ends is not None and ends > now:
                     await self._expiry.warn(unit, case, ends)
+                    return replace(case, warned=True)
             case _:
                 await self._remind(unit, case, due.kind)
         return case
@@ -116,7 +116,8 @@ class Reminders:
                     await self._say(unit, case, user, "reminder_incomplete", ("draft", number, "…"))
             case "deadline_reminder":
                 verb = "sign" if case.state is State.SIGNING else "draft" if case.experts else "take"
-                for user in case.unsigned or case.expert_ids or case.rung:
+                waiting = case.rung if missing_experts(self._cases.line(case), case) else case.expert_ids
+                for user in case.unsigned or waiting or case.rung:
                     await self._say(unit, case, user, "reminder_deadline", (verb, number))
             case "followup_reminder":
                 for user in case.expert_ids:

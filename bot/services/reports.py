@@ -83,7 +83,7 @@ class Reports:
         if not _is_current(case, effect.version) or case.frozen is not None:
             return
         pdf = await self._maker.opinion(self.report_of(case, people))
-        file_id = f"opinion-{effect.version}-frozen"
+        file_id = _file_id("frozen", effect.version, pdf)
         await self._vault.store(case.id, file_id, _once(pdf))
         report = self._report(effect.version, file_id, pdf)
         async with self._store.unit() as unit:
@@ -107,7 +107,7 @@ class Reports:
         frozen = b"".join([chunk async for chunk in self._vault.read(case.id, case.frozen.file_id)])
         words = [(self._participant(case, people, s.by), s.at) for s in case.signatures]
         pdf = await self._maker.sign(frozen, words, sealed_at=self._clock.now())
-        file_id = f"opinion-{effect.version}-sealed"
+        file_id = _file_id("sealed", effect.version, pdf)
         await self._vault.store(case.id, file_id, _once(pdf))
         report = self._report(effect.version, file_id, pdf)
         async with self._store.unit() as unit:
@@ -210,6 +210,11 @@ class Reports:
             )
             for d in case.shown
         )
+
+
+def _file_id(stage: str, version: int, pdf: bytes) -> str:
+    """Return a name that no other PDF has: a file that was uploaded under it before is never taken for another."""
+    return f"opinion-{version}-{stage}-{hashlib.sha256(pdf).hexdigest()[:16]}"
 
 
 def _is_current(case: Case, version: int) -> bool:

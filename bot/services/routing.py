@@ -13,14 +13,14 @@ from bot.domain.ids import UserId
 from bot.domain.lines import Line
 from bot.domain.notice import At, Bullets, Clinical, LineName, Notice, Rows, Who, Word
 from bot.domain.people import Person
-from bot.domain.permissions import check_step
+from bot.domain.permissions import check_step, steps_for
 from bot.domain.prompts import URGENCY
-from bot.domain.routing import available, choose, coordinators, decides_together
+from bot.domain.routing import available, choose, coordinators, decides_together, missing_experts
 from bot.domain.steps import Actor, State, Step
 from bot.services.codes import RefusalWithTrace
 from bot.services.dossier import post_dossier
 from bot.services.ports import Unit
-from bot.services.turn import Cases, Turn
+from bot.services.turn import LIVE, Cases, Turn
 
 
 def urgency(case: Case) -> str:
@@ -39,7 +39,14 @@ class Routing:
     async def start(self, unit: Unit, case: Case, now: datetime) -> Case:
         """Start the clock of a submitted case and ring the experts of its line; return the case, not saved."""
         line = self._cases.line(case)
-        started = replace(case, submitted_at=now, due_at=answer_by(line, urgency(case), now), said=(), stopped_at=None)
+        started = replace(
+            case,
+            submitted_at=case.submitted_at or now,
+            clock_from=now,
+            due_at=answer_by(line, urgency(case), now),
+            said=(),
+            stopped_at=None,
+        )
         choice = choose(line, await unit.people(), started, now)
         await unit.audit(
             AuditEvent(
@@ -132,7 +139,12 @@ class Routing:
         """
         line = self._cases.line(case)
         if turn.by.user_id in case.expert_ids:
-            raise Refusal("already_in", case=case.id)
+            # He may have left the room by mistake: the invitation comes again.
+            await turn.unit.plan(Invite(place=CaseRoom(case_id=case.id), user_id=turn.by.user_id))
+            await turn.reply(
+                Notice(text="invited_again", values={"case": case.id}, kind="taken", data={"about": case.id})
+            )
+            return
         if case.state is State.SUBMITTED:
             step = Step.JOIN if decides_together(line) else Step.TAKE
         elif decides_together(line):
@@ -143,7 +155,7 @@ class Routing:
                 await turn.audit("too_late", case.id)
                 raise Refusal("already_taken", case=case.id, who=Who(faster.user_id), at=At(faster.since))
             step = Step.TAKE
-        self._check_may_answer(turn.by, case, step)
+        check_step(turn.by, case, step)
         how = "joined" if step is Step.JOIN else "taken"
         moved = case.step(step, frozenset({Actor.EXPERT}))
         await turn.audit(step.value, case.id, state=moved.state.value)
@@ -161,13 +173,6 @@ class Routing:
         if how == "taken":
             await self._tell_the_slower(turn, came)
 
-    def _check_may_answer(self, person: Person, case: Case, step: Step) -> None:
-        """Experts of the line may; once the deadline passed, those of the second line too."""
-        second = self._cases.line(case).second_line
-        if person.user_id in case.rung and second and person.answers_for(second) and person.user_id != case.requester:
-            return
-        check_step(person, case, step)
-
     async def _tell_the_slower(self, turn: Turn, case: Case) -> None:
         for user in case.rung:
             if user != turn.by.user_id:
@@ -179,7 +184,7 @@ class Routing:
                 )
                 await self._cases.to_person(turn.unit, user, notice, case=case)
 
-    async def _bring_in(self, turn: Turn, case: Case, person: Person, how: str) -> Case:
+    async def _bring_in(self, turn: Turn, case: Case, person: Person, how: str, reason: str = "") -> Case:
         """Invite an expert and post the dossier: the whole, also to one who comes late."""
         line = self._cases.line(case)
         first = not case.experts
@@ -193,7 +198,12 @@ class Routing:
         )
         notice = Notice(
             text=f"expert_{how}",
-            values={"who": Who(person.user_id), "function": Word(f"function_{function}"), "by": Who(turn.by.user_id)},
+            values={
+                "who": Who(person.user_id),
+                "function": Word(f"function_{function}"),
+                "by": Who(turn.by.user_id),
+                "reason": Clinical(reason),
+            },
             kind="taken" if how in ("taken", "joined") else "brought",
             data={"by": person.user_id, "how": how},
         )
@@ -211,18 +221,8 @@ class Routing:
             raise Refusal("already_in", case=case.id)
         await self._need_session(turn.unit, person, turn.now)
         moved = await self._cases.move(turn, case, Step.BRING, user=user_id)
-        came = await self._bring_in(turn, moved, person, "brought")
+        came = await self._bring_in(turn, moved, person, "brought", reason)
         await self._cases.save(turn.unit, came)
-        await self._cases.to_room(
-            turn.unit,
-            came,
-            Notice(
-                text="brought_because",
-                values={"who": Who(user_id), "reason": Clinical(reason)},
-                kind="brought",
-                data={"by": user_id},
-            ),
-        )
         ring = Notice(
             text="ring_brought",
             values={"case": case.id, "who": Who(turn.by.user_id)},
@@ -268,39 +268,68 @@ class Routing:
 
     # -- going out -----------------------------------------------------------------------------------------------------
 
-    async def release(self, turn: Turn, case: Case, reason: str) -> None:
-        """Give a case back; with other experts left, they go on."""
+    async def release(self, turn: Turn, case: Case, user_id: UserId | None, reason: str) -> None:
+        """Give a case back, or (a coordinator) take an expert out who does not answer; others who are left go on."""
         check_step(turn.by, case, Step.RELEASE)
-        leaver = turn.by.user_id if turn.by.user_id in case.expert_ids else case.expert_ids[0]
-        rest = tuple(e for e in case.experts if e.user_id != leaver)
-        await turn.audit("release", case.id, left=len(rest))
-        await turn.reply(
-            Notice(
-                text="released_by_you",
-                values={"case": case.id},
-                kind="released",
-                data={"about": case.id},
-                case_id=case.id,
-            )
-        )
-        await turn.unit.plan(Remove(place=CaseRoom(case_id=case.id), user_id=leaver))
-        after = replace(case, experts=rest, former=(*case.former, leaver))
-        notice = Notice(
+        own = turn.by.user_id in case.expert_ids
+        leaver = turn.by.user_id if user_id is None and own else user_id
+        if leaver is None or leaver not in case.expert_ids or (leaver != turn.by.user_id and own):
+            raise Refusal("release_whom", experts=Bullets(tuple(Who(u) for u in case.expert_ids)))
+        await turn.audit("release", case.id, user=leaver, left=len(case.experts) - 1)
+        notice = Notice(text="released_by_you", values={"case": case.id}, kind="released", data={"about": case.id})
+        await turn.reply(replace(notice, case_id=case.id))
+        told = Notice(
             text="released",
             values={"who": Who(leaver), "reason": Clinical(reason)},
             kind="released",
             data={"by": leaver},
         )
-        await self._cases.to_room(turn.unit, after, notice)
-        if not rest:
+        await self._cases.save(turn.unit, await self._without(turn.unit, case, leaver, told, turn.now))
+
+    async def _without(self, unit: Unit, case: Case, leaver: UserId, told: Notice, now: datetime) -> Case:
+        """Take an expert out of a case; return it, not saved. Signatures for a version with his name are void."""
+        await unit.plan(Remove(place=CaseRoom(case_id=case.id), user_id=leaver))
+        after = replace(
+            case,
+            experts=tuple(e for e in case.experts if e.user_id != leaver),
+            former=(*case.former, leaver),
+            agreed=tuple(u for u in case.agreed if u != leaver),
+        )
+        await self._cases.to_room(unit, after, told)
+        if case.state is State.SIGNING:
             after = replace(
-                after, state=State.SUBMITTED, came_from=case.state, declined=(*case.declined, (leaver, reason))
+                after, state=State.DRAFTED, came_from=case.state, signatories=(), signatures=(), frozen=None
             )
-            ring = [p.user_id for p in available(self._cases.line(after), await turn.unit.people(), after, turn.now)]
-            after = await self._ring(turn.unit, after, self._cases.line(after), ring)
+            await self._cases.to_room(unit, after, Notice(text="signatures_void", kind="signatures_void"))
+        line = self._cases.line(after)
+        if not after.experts:
+            after = replace(after, state=State.SUBMITTED, came_from=case.state, stopped_at=None, draft=None)
+        if missing_experts(line, after) or not after.experts:
+            people = await unit.people()
+            ring = [
+                p.user_id for p in available(line, people, after, now) if p.user_id not in (leaver, *after.expert_ids)
+            ]
+            after = await self._ring(unit, after, line, ring)
             if not ring:
-                await self.tell_coordinators(turn.unit, after, "nobody_available")
-        await self._cases.save(turn.unit, after)
+                await self.tell_coordinators(unit, after, "nobody_available")
+        return after
+
+    async def put_out(self, unit: Unit, user_id: UserId, now: datetime) -> None:
+        """Take a suspended person out of every case; the coordinators are told of his own questions."""
+        for case in await unit.cases(states=LIVE, expert=user_id):
+            told = Notice(
+                text="member_left_out",
+                values={"who": Who(user_id)},
+                kind="member_left_out",
+                data={"user": user_id, "reason": "suspended"},
+            )
+            if case.state in (State.ACCEPTED, State.DRAFTED, State.WAITING, State.SIGNING):
+                await self._cases.save(unit, await self._without(unit, case, user_id, told, now))
+            else:
+                await unit.plan(Remove(place=CaseRoom(case_id=case.id), user_id=user_id))
+        for case in await unit.cases(states=LIVE, requester=user_id):
+            await unit.plan(Remove(place=CaseRoom(case_id=case.id), user_id=user_id))
+            await self.tell_coordinators(unit, case, "requester_suspended")
 
     async def decline(self, turn: Turn, case: Case, reason: str) -> None:
         """Say no to a ring; when nobody is left, the requester is told with the reasons."""
@@ -351,6 +380,7 @@ class Routing:
             rung=(),
             declined=(),
             draft=None,
+            due_at=None,
             agreed=(),
             dissents=(),
         )
@@ -376,9 +406,7 @@ class Routing:
             if case.state not in open_states:
                 continue
             mine = turn.by.user_id in case.expert_ids
-            if mine or (
-                case.state is State.SUBMITTED and turn.by.answers_for(case.line) and case.requester != turn.by.user_id
-            ):
+            if mine or {Step.TAKE, Step.JOIN} & set(steps_for(turn.by, case)):
                 rows.append((case.id, Bullets((Word(f"state_{case.state}"), At(case.due_at or turn.now)))))
         text = "inbox" if rows else "inbox_empty"
         await turn.reply(

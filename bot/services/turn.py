@@ -7,14 +7,14 @@ from bot.domain.audit import AuditEvent
 from bot.domain.case import Case
 from bot.domain.deadlines import WAITING_OR_WORKING as WORKING
 from bot.domain.deadlines import Rules, next_due_at
-from bot.domain.effects import CaseRoom, Direct, Effect, Place, Remove, Say, Seal
+from bot.domain.effects import CaseRoom, Direct, Effect, Place, Say
 from bot.domain.errors import Refusal
 from bot.domain.ids import CaseId, DeviceId, EventId, RoomId, UserId
 from bot.domain.lines import Catalogue, Line
 from bot.domain.notice import Bullets, Notice
 from bot.domain.people import Person
 from bot.domain.permissions import actors, check_step, may_know, steps_for
-from bot.domain.steps import Actor, State, Step
+from bot.domain.steps import State, Step
 from bot.services.ports import EventEntry, Unit, Vault
 
 
@@ -126,25 +126,6 @@ class Cases:
         """Put effects into the outbox, in this order."""
         for effect in effects:
             await unit.plan(effect)
-
-    async def out_of_all_rooms(self, unit: Unit, user_id: UserId, now: datetime) -> None:
-        """Take a person out of every case room, as an expert too; a case without experts goes back to its line."""
-        for case in await unit.cases(states=LIVE):
-            if user_id != case.requester and user_id not in case.expert_ids:
-                continue
-            await unit.plan(Remove(place=CaseRoom(case_id=case.id), user_id=user_id))
-            left = replace(
-                case,
-                experts=tuple(e for e in case.experts if e.user_id != user_id),
-                former=(*case.former, user_id),
-                signatories=tuple(u for u in case.signatories if u != user_id),
-            )
-            if left.state is State.SIGNING and left.signatures and not left.unsigned and left.draft is not None:
-                left = replace(left.step(Step.COMPLETE, frozenset({Actor.BOT})), signed_at=now)
-                await unit.plan(Seal(case_id=case.id, version=left.draft.version if left.draft else 0))
-            if not left.experts and left.state in (State.ACCEPTED, State.DRAFTED, State.WAITING, State.SIGNING):
-                left = replace(left, state=State.SUBMITTED, came_from=case.state, stopped_at=None)
-            await self.save(unit, left)
 
 
 LIVE = tuple(s for s in State if s not in (State.EXPIRING, State.ERASED))

@@ -103,6 +103,9 @@ class LedgerTables(Tables):
             return None
         return FILE.unpack(self._vault.open(case_id, row[1], context=f"medium:{row[0]}"))
 
+    async def forget_media(self, case_id: CaseId) -> None:
+        await self._transaction.rows("DELETE FROM media WHERE case_id = ?", case_id)
+
     async def media(self, case_id: CaseId) -> Sequence[str]:
         rows = await self._transaction.rows("SELECT url FROM media WHERE case_id = ? ORDER BY seq", case_id)
         return [row[0] for row in rows]

@@ -97,7 +97,7 @@ def data(event: SentEvent) -> dict[str, Any]:
 
 def body(event: SentEvent) -> str:
     """Return what people read of a message or of a poll."""
-    return str(event.content.get("body") or event.content["org.matrix.msc1767.text"])
+    return str(event.content["body" if "body" in event.content else "org.matrix.msc1767.text"])
 
 
 def refusal(person: Physician, room: RoomId | None = None) -> str:
