@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     audit = command("audit", "show the newest rows of the audit chain, and check the whole chain")
     audit.add_argument("--rows", type=int, default=50)
     command("authority", "print the hospital's signing authority as PEM")
+    paper = command("certificate", "write the certificate of an erased case as a sealed PDF")
+    paper.add_argument("case", help="the case number")
+    paper.add_argument("pdf", type=Path, help="the file to write")
     command("lines", "read the line files and say every mistake", config=False).add_argument(
         "folder", type=Path, nargs="?"
     )
@@ -140,6 +143,8 @@ async def _on_host(args: argparse.Namespace) -> bool:
             return await host.show_audit(config, args.rows)
         case "authority", _:
             sys.stdout.write((await host.roots(config)).decode())
+        case "certificate", _:
+            await asyncio.to_thread(args.pdf.write_bytes, await host.certificate(config, args.case))
     return True
 
 
@@ -184,17 +189,20 @@ async def _verify(args: argparse.Namespace) -> bool:
     import hashlib
 
     if args.root is not None:
-        root = args.root.read_bytes()
+        root = await asyncio.to_thread(_read, args.root)
     elif args.config is not None:
         from bot import host
 
         root = await host.roots(load_config(args.config))
     else:
         raise ConfigError("verify: give the hospital's authority with --root, or a configuration with -c")
+    pdf = await asyncio.to_thread(_read, args.opinion)
+    files = {path: await asyncio.to_thread(_read, path) for path in args.files}
     try:
-        found = verify(args.opinion.read_bytes(), [root])
-    except OSError as error:
-        raise ConfigError(f"{args.opinion}: cannot be read ({error.strerror})") from None
+        # Not on the event loop: the verifier runs one of its own.
+        found = await asyncio.to_thread(verify, pdf, [root])
+    except ValueError:
+        raise ConfigError(f"{args.root or args.config}: no certificate of an authority") from None
     out = sys.stdout.write
     for one in found.signatures:
         who = f"{one.name} (INAMI {one.inami})" if one.inami else f"{one.name} (seal)"
@@ -204,8 +212,8 @@ async def _verify(args: argparse.Namespace) -> bool:
         out(f"BAD   {problem}\n")
     known = {document.sha256: document.n for document in found.documents}
     files_fit = True
-    for path in args.files:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    for path, content in files.items():
+        digest = hashlib.sha256(content).hexdigest()
         fits = found.ok and digest in known
         files_fit = files_fit and fits
         out(
@@ -217,6 +225,13 @@ async def _verify(args: argparse.Namespace) -> bool:
         + (f"{found.case_id}, version {found.version}: unchanged and sealed\n" if found.ok else "NOT VALID\n")
     )
     return found.ok and files_fit
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 if __name__ == "__main__":

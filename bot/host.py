@@ -32,6 +32,21 @@ from bot.wiring import catalogue, opened_records
 Ask = Callable[[str], str]
 
 
+def _matrix_id(text: str) -> UserId:
+    """Return a Matrix id; raises ConfigError if it is none."""
+    if not re.fullmatch(r"@[a-z0-9._=/+-]{1,200}:[A-Za-z0-9.:\[\]-]{1,230}", text):
+        raise ConfigError(f"{text}: not a Matrix id (@name:server, small letters)")
+    return UserId(text)
+
+
+def _answer(ask: Ask, question: str) -> str:
+    """Return what was answered; nothing if there is nobody to answer."""
+    try:
+        return ask(question).strip().lower()
+    except EOFError:
+        return ""
+
+
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
@@ -42,7 +57,7 @@ async def add_admin(config: Config, user: str, name: str, email: str | None, lan
     Raises:
         ConfigError: not a Matrix id, no cross-signing identity yet, or the fingerprint was not confirmed.
     """
-    user_id = UserId(user)
+    user_id = _matrix_id(user)
     async with opened_records(config) as records:
         async with glance(config.homeserver.url, records.secrets) as look:
             identity = await look.identity(user_id)
@@ -52,7 +67,7 @@ async def add_admin(config: Config, user: str, name: str, email: str | None, lan
             )
         _say(f"Fingerprint of {user}:\n\n    {fingerprint(identity.master_key)}\n")
         _say("Call this person on a number that you know and let him read his own (Element: Settings, Encryption).")
-        if ask("Is it the same? Write yes: ").strip().lower() not in ("yes", "y", "oui", "ja"):
+        if _answer(ask, "Is it the same? Write yes: ") not in ("yes", "y", "oui", "ja"):
             raise ConfigError("nothing was changed: the fingerprint was not confirmed")
         async with records.store.unit() as unit:
             known = await unit.person(user_id)
@@ -124,7 +139,7 @@ async def enrol(config: Config, user: str) -> None:
     Raises:
         ConfigError: nobody of that id is approved.
     """
-    user_id = UserId(user)
+    user_id = _matrix_id(user)
     async with opened_records(config) as records, records.store.unit() as unit:
         person = await unit.person(user_id)
         if person is None or person.standing not in (Standing.APPROVED, Standing.ENROLLED):
@@ -147,7 +162,9 @@ async def list_people(config: Config, *, staff: bool) -> None:
 
 async def add_staff(config: Config, user: str, name: str, roles: Sequence[str], lines: Sequence[str]) -> None:
     """Approve a member of staff (admin, auditor, coordinator), and print the second factor."""
-    user_id = UserId(user)
+    user_id = _matrix_id(user)
+    if not roles:
+        raise ConfigError("roles of staff: auditor, coordinator; give at least one")
     known = {line.id for line in catalogue(config)}
     unknown = [line for line in lines if line not in known]
     if unknown:
@@ -189,7 +206,7 @@ async def roots(config: Config) -> bytes:
     """Return the hospital's signing authority as PEM, for whoever checks opinions elsewhere."""
     async with opened_records(config) as records:
         maker = HospitalReports(secrets=records.secrets, clock=SystemClock(), hospital=config.hospital.name)
-        return maker.authority().root
+        return maker.authority().root_pem
 
 
 async def certificate(config: Config, case: str) -> bytes:

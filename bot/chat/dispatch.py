@@ -426,11 +426,14 @@ class Dispatch:
             await self._plain_case(turn, arrival, case, text)
 
     def _may_be_bare(self, turn: Turn, case: Case | None, command: Command, rest: str) -> bool:
-        """Say whether a verb without its mark is meant as one: harmless ones in a direct chat, the form's while asked."""
+        """Say whether a verb without its mark is meant as one: harmless ones in a direct chat, the form's own."""
         if case is None:
             return command.verb in BARE_IN_DIRECT_CHAT
-        asked = case.state is State.COLLECTING and turn.by.user_id == case.requester
-        return asked and command.verb in BARE_IN_FORM and not rest.strip()
+        if turn.by.user_id != case.requester or rest.strip():
+            return False
+        if case.state is State.WAITING:
+            return command.verb == "done"
+        return case.state is State.COLLECTING and command.verb in BARE_IN_FORM
 
     async def _plain_direct(self, turn: Turn, arrival: Arrival, origin: Origin, text: str) -> None:
         """In the direct chat: six digits, or the answer to the bot's open question; else what can be done."""
@@ -524,7 +527,7 @@ class Dispatch:
         await self._command(turn, command, words)
 
     def _check_pace(self, turn: Turn) -> None:
-        """Raise Refusal("slow_down") for more commands a minute than the hospital allows; codes have a lock of their own."""
+        """Raise Refusal("slow_down") for more commands a minute than the hospital allows."""
         recent = self._recent.setdefault(turn.by.user_id, deque())
         while recent and turn.now - recent[0] > MINUTE:
             recent.popleft()

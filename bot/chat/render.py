@@ -64,7 +64,7 @@ class ChatRenderer:
     def _with_file(
         self, notice: Notice, languages: Sequence[Language], names: Mapping[UserId, str]
     ) -> list[dict[str, Any]]:
-        """Return the words, if there are any, and the file: its event says its neutral name only, phones announce it."""
+        """Return the words, if there are any, and the file, whose event says its neutral name only."""
         assert notice.attachment is not None
         whole = self.content(notice, languages, names)
         file = {"body": notice.attachment.name, "org.consilium": whole["org.consilium"]}

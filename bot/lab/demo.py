@@ -29,7 +29,7 @@ from bot.lab.letter import a_letter
 from bot.wiring import opened_records
 
 MOST_MESSAGES = 12
-QUESTION = "Femme de 68 ans, FA paroxystique très symptomatique malgré la flécaïnide : une ablation est-elle indiquée ?"
+QUESTION = "Femme de 42 ans, FA paroxystique très symptomatique malgré la flécaïnide : une ablation est-elle indiquée ?"
 ANSWERS = """FEVG 55, syncope non, mort subite familiale non
 EHRA 3, FA paroxystique, CHA2DS2-VA 2, question rythmologique ablation"""
 DRAFT = """ablation: isolation des veines pulmonaires en première intention
@@ -229,7 +229,8 @@ async def _enrol(story: Story) -> None:
         what="the key is taken back",
         timeout=60,
     )
-    story.check(True, "and was taken back at once when it was confirmed")
+    kept = dupont.message(secret.event_id)
+    story.check(kept is not None and kept.redacted, "and was taken back at once when it was confirmed")
     ring = await dupont.wait_for(story.direct["dupont"], lambda m: m.poll is not None, what="the test ring")
     heard = next(o["id"] for o in ring.data["poll"] if o["value"] == "heard")
     await dupont.vote(story.direct["dupont"], ring.event_id, heard)
@@ -237,8 +238,8 @@ async def _enrol(story: Story) -> None:
     await story.types("dupont", "!courriel dupont@hospital.localhost")
     await story.hears("dupont", "email")
     await story.types("dupont", story.code("dupont"))
-    await story.hears("dupont", "unlocked")
-    story.check(True, "six digits open her session")
+    opened = await story.hears("dupont", "unlocked")
+    story.check(any(c.isdigit() for c in opened.body), "six digits open her session, and she is told until when")
 
 
 # -- 2. the question ---------------------------------------------------------------------------------------------------
@@ -257,7 +258,7 @@ async def _ask(story: Story) -> None:
     )
     await story.taps("not_emergency")
     await story.hears("dupont", "question", room=story.room, field="patient")
-    await story.asks("réf. 4711, 1958, F")
+    await story.asks("réf. 4711, 1984, F")
     await story.taps("agrees_seen")
     await story.hears("dupont", "question", room=story.room, field="question")
     await story.asks(QUESTION)
@@ -284,7 +285,7 @@ async def _documents(story: Story) -> None:
     ecg = await asyncio.to_thread(_package_file, "waveform_ecg.dcm")
     echo = await asyncio.to_thread(_package_file, "color3d_jpeg_baseline.dcm")
     for data, name, kind in (
-        (ecg, "DUPONT_MARIE_19580214.dcm", "ecg"),
+        (ecg, "MARTIN_MARIE_19840214.dcm", "ecg"),
         (echo, "echo export.bin", "echo_loop"),
         (a_letter(), "courrier Mme D.pdf", "pdf"),
     ):
@@ -312,7 +313,7 @@ async def _route(story: Story) -> None:
     story.chapter("3  The experts are rung; the first who takes the case is in")
     for expert in ("lambert", "peeters"):
         ring = await story.hears(expert, "ring", case=story.case)
-        clinical = any(word in ring.body.lower() for word in ("fa ", "ablation", "4711", "ryth", "rhyth", "1958"))
+        clinical = any(word in ring.body.lower() for word in ("fa ", "ablation", "4711", "ryth", "rhyth", "1984"))
         story.check(not clinical, f"{expert}: the ring names {story.case} and a time, no clinical word")
     story.check(
         len(await story.people["dupont"].members(story.room)) == 2, "nobody was invited without an open session"
@@ -321,8 +322,8 @@ async def _route(story: Story) -> None:
     refused = await story.hears("lambert", "error", code="session_needed")
     story.say(f"he has no session: “{refused.body.splitlines()[0]}”")
     await story.types("lambert", story.code("lambert"))
-    await story.hears("lambert", "taken")
-    story.check(True, "his six digits open the session and take the case in one go")
+    taken = await story.hears("lambert", "taken")
+    story.check(taken.data["case"] == story.case, "his six digits open the session and take the case in one go")
     await story.types("peeters", f"!unlock {story.code('peeters')}")
     await story.hears("peeters", "unlocked")
     await story.types("peeters", f"!take {story.case}")
@@ -351,7 +352,7 @@ async def _look_at_documents(story: Story) -> None:
         if "file" in m.content and m.sender == story.lab.bot_id
     ]
     story.check(
-        bool(names) and not any("DUPONT" in n.upper() for n in names), "file names are neutral: no name of the patient"
+        bool(names) and not any("MARTIN" in n.upper() for n in names), "file names are neutral: no name of the patient"
     )
 
 
@@ -365,8 +366,8 @@ async def _answer(story: Story) -> None:
     await story.types("dupont", "!répondre TSH 2,1 mU/L, normale.", room=story.room)
     await story.sees("lambert", "answered", n=1)
     await story.types("dupont", "!terminé", room=story.room)
-    await story.sees("lambert", "answered", done=True)
-    story.check(True, "she answered; the clock stood still meanwhile")
+    done = await story.sees("lambert", "answered", done=True)
+    story.check(done.encrypted, "she answered; the clock goes on")
     await story.types(
         "lambert", f"!inviter {story.people['peeters'].user_id} second avis sur l'indication", room=story.room
     )
@@ -443,8 +444,7 @@ async def _hand_over(story: Story) -> None:
     mails = await story.lab.mail.wait_for(1)
     text = mails[0].get_content()
     clinical = any(
-        word in (text + str(mails[0]["Subject"])).lower()
-        for word in ("ablation", "4711", "fa ", "ryth", "dupont marie")
+        word in (text + str(mails[0]["Subject"])).lower() for word in ("ablation", "4711", "fa ", "ryth", "martin")
     )
     story.check(
         story.case in str(mails[0]["Subject"]) and not clinical,
@@ -453,7 +453,7 @@ async def _hand_over(story: Story) -> None:
     await story.types("dupont", f"!reçu {story.case}")
     thanks = await story.hears("dupont", "acknowledged")
     story.check(
-        "4711" in thanks.body and "1958" in thanks.body, "the acknowledgement repeats reference, birth year and sex"
+        "4711" in thanks.body and "1984" in thanks.body, "the acknowledgement repeats reference, birth year and sex"
     )
 
 
@@ -464,8 +464,8 @@ async def _end(story: Story) -> None:
     warning = await story.hears("dupont", "expiry_warning")
     story.check(story.case in warning.body, "three days before: a warning that says what goes and what to do first")
     story.clock.jump(timedelta(days=2))
-    await story.hears("dupont", "expiry_warning")
-    story.check(True, "one day before: the second warning")
+    second = await story.hears("dupont", "expiry_warning")
+    story.check(second.event_id != warning.event_id, "one day before: the second warning")
     media = await story.lab.media_of(story.case)
     await _wait_until(
         lambda: story.lab.erasure_stage(story.case), "redacted", story.clock, timedelta(days=1, minutes=10)

@@ -12,7 +12,7 @@ _TEXT = """#let said = json(bytes(sys.inputs.said))
 """
 _LINES = (
     "Centre de cardiologie de l'Essai",
-    "Concerne : patiente réf. 4711, née en 1958",
+    "Concerne : patiente réf. 4711, née en 1984",
     "",
     "Cher confrère, chère consœur,",
     "FA paroxystique depuis 2023, épisodes hebdomadaires de plusieurs heures.",

@@ -56,6 +56,7 @@ class RealSomeone:
         return UserId(self._person.user_id)
 
     async def join(self, room_id: RoomId) -> None:
+        await self._bot.meet(self._person)
         await self._person.wait_member(room_id, self.user_id, "invite")
         await self._person.accept(room_id)
 
@@ -100,7 +101,6 @@ class RealScene:
 
     async def someone(self, *, cross_signed: bool = True) -> Someone:
         person = await self._world.person(cross_sign=cross_signed)
-        await self._bot.meet(person)
         async with asyncio.timeout(20):
             # A client without identity is signed in before its device's keys are uploaded.
             while not (await self.rooms.identity(UserId(person.user_id))).devices:

@@ -88,21 +88,23 @@ class Bot:
         await self.start()
 
     async def meet(self, *people: Person) -> None:
-        """Let the clients look up the bot's identity.
+        """Let each person open a direct chat with the bot, as everyone does who is enrolled.
 
-        A client that first hears of the bot by a message in an invited room takes its device for unsigned, and shows
-        that message as insecure from then on. Whoever has a direct chat with the bot knows it.
+        A client that first hears of the bot by a message in a room it was invited to takes the bot's device for
+        unsigned, and shows that message as insecure from then on.
         """
         for person in people:
-            await person.wait_identity(self.user_id, lambda identity: bool(identity.signed_devices))
+            await self.direct_with(person)
 
     async def direct_with(self, person: Person) -> RoomId:
-        """Let *person* open a direct chat, and join it."""
-        await self.meet(person)
+        """Let *person* open a direct chat, join it, and wait until the person's client knows the bot's identity."""
         room = await person.create_dm(self.user_id)
         arrival = await self.inbox.wait_kind(ArrivalKind.INVITE, room)
         await self.engine.join(arrival.room_id)
         await person.wait_member(room, self.user_id)
+        async with asyncio.timeout(20):
+            while not (await person.identity_of(self.user_id)).signed_devices:
+                await asyncio.sleep(0.05)
         return RoomId(room)
 
     async def case_room(self, *people: Person) -> RoomId:

@@ -13,6 +13,7 @@ from bot.domain.ids import EventId, RoomId, UserId
 from bot.domain.language import Language
 from bot.domain.people import Person, Role
 from bot.domain.prompts import PromptId
+from bot.services.ports import Erased
 from tests.fakes.rooms import SentEvent
 from tests.unit.forms.asking import a_value
 from tests.world import Physician, World
@@ -255,7 +256,15 @@ async def finish_erasure(world: World) -> None:
     """Let the stages of an erasure follow each other, within an hour and after the grace of a day."""
     for hours in (0.1, 25, 0.1, 0.1, 0.1, 0.1):
         await world.later(hours=hours)
-        world.eraser.work()
+        the_eraser_works(world)
+
+
+def the_eraser_works(world: World) -> None:
+    """The eraser deletes what it was asked to delete, and the homeserver has it no more."""
+    world.eraser.work()
+    for media in world.eraser.media.values():
+        for url in (url for url, state in media.items() if state is Erased.GONE):
+            world.rooms.media.pop(url, None)
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,6 @@ from bot.domain.case import Case
 from bot.domain.errors import ExternalError, Refusal
 from bot.domain.ids import CaseId, UserId
 from bot.domain.steps import State
-from bot.services.ports import Erased
 from tests.unit.story.cases import (
     FIRST,
     Story,
@@ -24,6 +23,7 @@ from tests.unit.story.cases import (
     opened,
     refusal,
     submitted,
+    the_eraser_works,
 )
 from tests.world import Physician, World
 
@@ -44,11 +44,6 @@ async def certificate(world: World, case_id: str = FIRST) -> dict[str, object]:
     assert kept is not None
     found: dict[str, object] = json.loads(kept)
     return found
-
-
-def ordered(world: World) -> set[str]:
-    """Return every medium that the eraser was ever asked to delete."""
-    return {url for media in world.eraser.media.values() for url in media}
 
 
 async def warned_until_the_end(world: World) -> Story:
@@ -143,7 +138,7 @@ async def test_every_medium_of_the_case_was_handed_to_the_eraser(world: World) -
     """Uploads of the bot and of the people."""
     await erased(world)
 
-    assert set(world.rooms.media) <= ordered(world)
+    assert world.rooms.media == {}
 
 
 async def test_a_certificate_remains_without_patient_data(world: World) -> None:
@@ -235,7 +230,7 @@ async def test_an_emergency_and_a_refusal_are_erased_the_same_day(world: World, 
     await story.taps(ending)
     for _ in range(8):
         await world.later(hours=1)
-        world.eraser.work()
+        the_eraser_works(world)
 
     assert await still_there(world) is None
     assert (await certificate(world))["rule"] == ("emergency" if ending == "emergency" else "does_not_agree")
@@ -310,9 +305,8 @@ async def test_a_kept_opinion_can_be_exported_though_its_media_are_deleted(world
     await story.requester.unlocks()
     await story.requester.says(f"!export {FIRST}")
 
-    gone = {url for media in world.eraser.media.values() for url, state in media.items() if state is Erased.GONE}
     assert story.requester.last().content["filename"] == "C-2026-0001 opinion.pdf"
-    assert story.requester.last().content["file"]["url"] not in gone
+    assert story.requester.last().content["file"]["url"] in world.rooms.media
 
 
 async def test_a_kept_opinion_is_erased_after_ninety_days_and_said_in_the_audit(world: World) -> None:
@@ -328,7 +322,7 @@ async def test_a_kept_opinion_is_erased_after_ninety_days_and_said_in_the_audit(
     assert await still_there(world) is None
     assert len(await audited(world, "erased")) == 1
     assert exported.event_id in world.rooms.redacted
-    assert exported.content["file"]["url"] in ordered(world)
+    assert world.rooms.media == {}
 
 
 # -- hold --------------------------------------------------------------------------------------------------------------
@@ -367,7 +361,8 @@ async def test_a_case_that_is_released_by_two_admins_is_warned_of_before_it_goes
     story = await held(world)
     await world.later(days=60)
     for name in ("ada", "otto"):
-        boss = Physician(world=world, user_id=UserId(f"@{name}:test"), direct=await world.direct_room(UserId(f"@{name}:test")))
+        user = UserId(f"@{name}:test")
+        boss = Physician(world=world, user_id=user, direct=await world.direct_room(user))
         await boss.unlocks()
         await boss.says(f"!unhold {FIRST} settled")
     await world.later(minutes=1)
