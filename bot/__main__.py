@@ -12,7 +12,7 @@ from bot.adapters.eraser_process import EraserProcess, serve_eraser
 from bot.adapters.logs import configure_logs
 from bot.adapters.report.verify import verify
 from bot.config import Process, load_config, read_secret
-from bot.domain.errors import ConfigError, ConsiliumError
+from bot.domain.errors import ConfigError, ConsiliumError, StartRefused
 from bot.domain.steps import diagram
 
 
@@ -85,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         done = asyncio.run(_run(args))
     except ConfigError as error:
         sys.exit(_refused(str(error)))
+    except StartRefused as error:
+        sys.exit(_refused(f"{error} [{error.code}]"))
     except ConsiliumError as error:
         sys.exit(_refused(str(error)))
     except KeyboardInterrupt:

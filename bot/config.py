@@ -182,7 +182,6 @@ class Hospital(_Section):
 
     name: Text
     emergency_phone: Text
-    helpdesk: Text | None = None
 
 
 class Languages(_Section):
@@ -210,12 +209,6 @@ class Mail(_Section):
         return self
 
 
-class Signing(_Section):
-    """The certificates that the bot issues to signatories and for the seal."""
-
-    validity: Duration = timedelta(days=1095)
-
-
 class Http(_Section):
     """Where /healthz and /metrics answer."""
 
@@ -231,10 +224,9 @@ class Lines(_Section):
 
 
 class Clock(_Section):
-    """How wrong a clock may be before the bot says so."""
+    """How wrong a clock may be before `consilium check` says so."""
 
     homeserver_skew: Duration = timedelta(minutes=2)
-    jump: Duration = timedelta(minutes=5)
 
 
 class Unacknowledged(_Section):
@@ -276,10 +268,9 @@ class EraserAccess(_Section):
 
 
 class Enrolment(_Section):
-    """How physicians get their second factor, and how many admins approve one."""
+    """How physicians get their second factor."""
 
     secret: Literal["chat", "desk"] = "desk"  # noqa: S105  # the place where it is handed out
-    approvals_needed: Literal[1, 2] = 1
 
 
 class Config(_Section):
@@ -292,7 +283,6 @@ class Config(_Section):
     lines: Lines
     languages: Languages = Languages()
     mail: Mail | None = None
-    signing: Signing = Signing()
     http: Http = Http()
     clock: Clock = Clock()
     expiry: Expiry = Expiry()

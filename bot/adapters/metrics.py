@@ -25,6 +25,7 @@ COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "matrix_key_withheld": ("Keys that a sender withheld from the bot", ()),
     "matrix_other_device": ("Devices of the bot's account that are not the bot's", ()),
     "matrix_share_failed": ("Keys that could not be handed to a device", ()),
+    "matrix_verification_declined": ("Requests to verify the bot that were declined", ()),
     "matrix_sync_failed": ("Syncs that failed", ("code",)),
     "matrix_undecryptable": ("Events that arrived without their key", ()),
     "matrix_unwedged": ("Olm sessions that were made anew", ()),

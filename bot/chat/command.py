@@ -112,6 +112,8 @@ class Commands:
             command = self._by_name.get(name)
             if command is not None:
                 rest = text[words[count - 1].end() :]
+                # French writes "projet : ablation": the colon belongs to the verb.
+                rest = re.sub(r"^[ \u00a0\u202f]+:", "", rest)
                 return command, rest[1:] if rest[:1] in (" ", "\u00a0", "\u202f", "\n", "\t") else rest
         return None
 

@@ -14,7 +14,7 @@ from bot.domain.case import Case
 from bot.domain.effects import CaseRoom, Direct, JoinRoom, LeaveRoom, Place, Purpose, Remove, Say, ThisRoom
 from bot.domain.errors import ExternalError, Refusal
 from bot.domain.ids import CaseId, DeviceId, EventId, UserId
-from bot.domain.language import Language, folded
+from bot.domain.language import Language, folded, without_hidden_marks
 from bot.domain.notice import At, Bullets, Notice, Rows, Value, Who, Word
 from bot.domain.people import Person, Standing
 from bot.domain.permissions import check_enrolled
@@ -639,8 +639,9 @@ def _contact(code: str) -> Notice:
 
 
 def _body(arrival: Arrival) -> str:
+    """Return what was written, without quoted lines and without marks that turn the direction of text unseen."""
     body = arrival.content.get("body")
-    return _without_quote(body) if isinstance(body, str) else ""
+    return without_hidden_marks(_without_quote(body)) if isinstance(body, str) else ""
 
 
 def _without_quote(text: str) -> str:

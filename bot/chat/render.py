@@ -78,8 +78,12 @@ class ChatRenderer:
         machine = {
             "v": VERSION,
             "kind": notice.kind,
-            "case": notice.case_id or notice.data.get("about") or None,
-            **{key: _plain_data(value) for key, value in notice.data.items() if key != "about"},
+            "case": notice.case_id or _case_number(notice.data.get("about")),
+            **{
+                key: _plain_data(value)
+                for key, value in notice.data.items()
+                if key != "about" or _case_number(value) is None
+            },
         }
         if notice.poll is not None:
             return self._poll(notice, languages, names, machine)
@@ -201,6 +205,11 @@ class ChatRenderer:
                 return ("\n".join(f"• {w}" for w in words_of) if block else ", ".join(words_of)) if words_of else ""
             case _:
                 return str(value).translate(_NO_MARKS)
+
+
+def _case_number(about: object) -> str | None:
+    """Return a case number; a ring can also be about the test of the ring or about a session."""
+    return about if isinstance(about, str) and about.startswith("C-") else None
 
 
 def _pieces(text: str, most: int) -> list[str]:

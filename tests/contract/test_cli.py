@@ -146,7 +146,19 @@ async def test_lab_prints_one_line_of_json_and_a_second_start_has_the_same_peopl
     """The documented keys, nothing else on stdout, exit code 0 at SIGTERM; the folder can be used again."""
     table = tmp_path / "physicians.csv"
     table.write_text(
-        as_table([["@anna:hospital.localhost", "19999915003", "Anna Anders", "anna@example.org", "de", "", "dermatology:dermatologist"]])
+        as_table(
+            [
+                [
+                    "@anna:hospital.localhost",
+                    inami(1),
+                    "Anna Anders",
+                    "a@example.org",
+                    "de",
+                    "",
+                    "dermatology:dermatologist",
+                ]
+            ]
+        )
     )
     first, ended = await a_lab("--dir", tmp_path / "lab", "--physicians", table)
     assert (ended.code, ended.out) == (0, "")
@@ -160,7 +172,7 @@ async def test_lab_prints_one_line_of_json_and_a_second_start_has_the_same_peopl
     assert set(anna) == {
         "user", "password", "totp_secret", "inami", "name", "email", "roles", "lines", "language",
     }  # fmt: skip
-    assert (anna["user"], anna["inami"], anna["language"]) == ("@anna:hospital.localhost", "19999915003", "de")
+    assert (anna["user"], anna["inami"], anna["language"]) == ("@anna:hospital.localhost", inami(1), "de")
     assert anna["lines"] == {"dermatology": "dermatologist"}
     assert first["homeserver"].startswith("http://127.0.0.1:")
     assert len(first["bot_fingerprint"]) >= 43
@@ -169,7 +181,7 @@ async def test_lab_prints_one_line_of_json_and_a_second_start_has_the_same_peopl
 
     second, again = await a_lab("--dir", tmp_path / "lab")
     assert again.code == 0
-    for key in ("admin", "doctors", "bot", "bot_fingerprint", "admin_room", "registration_shared_secret", "server_name"):
+    for key in set(first) - {"homeserver", "smtp"}:  # their ports may differ
         assert second[key] == first[key], key
 
 
@@ -221,7 +233,7 @@ async def test_admin_add_makes_an_admin_only_after_the_fingerprint_was_confirmed
 
 
 @pytest.mark.parametrize(
-    ("user", "hint"), [("chief", "Matrix id"), ("@nobody:hospital.localhost", "cross-signing identity")]
+    "user, hint", [("chief", "Matrix id"), ("@nobody:hospital.localhost", "cross-signing identity")]
 )
 async def test_admin_add_refuses_who_cannot_be_an_admin(house: House, user: str, hint: str) -> None:
     """Not a Matrix id, or nobody with an identity: one line that says what to do."""
@@ -236,7 +248,15 @@ async def test_physicians_import_takes_a_good_table_and_enrol_prints_the_second_
     """As a spreadsheet saves it (mark at the beginning, CRLF); the printed key is a TOTP secret."""
     table = tmp_path / "physicians.csv"
     rows = [
-        ["@lea:hospital.localhost", inami(1, "-"), "Léa Lenoir", "lea@example.org", "fr", "", "dermatology:dermatologist rhythmology"],
+        [
+            "@lea:hospital.localhost",
+            inami(1, "-"),
+            "Léa Lenoir",
+            "lea@example.org",
+            "fr",
+            "",
+            "dermatology rhythmology",
+        ],
         ["@max:hospital.localhost", "", "Max Muster", "", "de", "auditor", ""],
     ]
     table.write_bytes(b"\xef\xbb\xbf" + as_table(rows).encode())
@@ -244,7 +264,8 @@ async def test_physicians_import_takes_a_good_table_and_enrol_prints_the_second_
     assert (done.code, done.out) == (0, "2 people approved\n"), done.err
 
     listed = (await consilium("physicians", "-c", house.config, "list")).out.splitlines()
-    assert f"@lea:hospital.localhost\t{inami(1)}\tLéa Lenoir\tapproved\tphysician\tdermatology:dermatologist,rhythmology:expert" in listed
+    lea = ["@lea:hospital.localhost", inami(1), "Léa Lenoir", "approved", "physician"]
+    assert "\t".join([*lea, "dermatology:expert,rhythmology:expert"]) in listed
     assert not any("@max" in row for row in listed), "staff are listed by `staff list`"
     staff = (await consilium("staff", "-c", house.config, "list")).out
     assert "@max:hospital.localhost\t-\tMax Muster\tapproved\tauditor\t" in staff
@@ -298,16 +319,18 @@ async def test_physicians_import_names_every_bad_line_and_takes_nobody(house: Ho
 async def test_staff_add_approves_coordinators_and_auditors(house: House) -> None:
     """They get a second factor, and confirm with it in the chat."""
     add = ("staff", "-c", house.config, "add")
-    done = await consilium(*add, "@carla:hospital.localhost", "--name", "Carla Co", "--roles", "coordinator", "--lines", "dermatology")
+    carla = ("@carla:hospital.localhost", "--name", "Carla Co", "--roles", "coordinator", "--lines", "dermatology")
+    done = await consilium(*add, *carla)
     assert done.code == 0, done.err
     assert "Key:" in done.out
-    assert "@carla:hospital.localhost\t-\tCarla Co\tapproved\tcoordinator" in (
-        await consilium("staff", "-c", house.config, "list")
-    ).out
+    assert (
+        "@carla:hospital.localhost\t-\tCarla Co\tapproved\tcoordinator"
+        in (await consilium("staff", "-c", house.config, "list")).out
+    )
 
 
 @pytest.mark.parametrize(
-    ("arguments", "hint"),
+    "arguments, hint",
     [
         (("@x:hospital.localhost", "--roles", "admin"), "admin add"),
         (("@x:hospital.localhost", "--roles", "coordinator", "--lines", "astrology"), "astrology"),
@@ -324,7 +347,8 @@ async def test_staff_add_refuses_what_staff_are_not(house: House, arguments: tup
 async def test_staff_add_never_overwrites_an_enrolled_physician(house: House) -> None:
     """His number, his lines and his pinned identity stay as they are."""
     before = (await consilium("physicians", "-c", house.config, "list")).out
-    done = await consilium("staff", "-c", house.config, "add", house.bystander.user_id, "--name", "X Ample", "--roles", "auditor")
+    user = house.bystander.user_id
+    done = await consilium("staff", "-c", house.config, "add", user, "--name", "X Ample", "--roles", "auditor")
     assert done.code == 1
     assert (await consilium("physicians", "-c", house.config, "list")).out == before
 
@@ -437,7 +461,9 @@ async def test_states_and_lines_need_no_configuration(tmp_path: Path) -> None:
 # -- wrong calls and wrong configurations ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [(), ("brew",), ("lab",), ("admin", "remove", "@a:b"), ("physicians",), ("verify",)])
+@pytest.mark.parametrize(
+    "arguments", [(), ("brew",), ("lab",), ("admin", "remove", "@a:b"), ("physicians",), ("verify",)]
+)
 async def test_a_wrong_call_is_answered_with_the_usage_and_code_2(arguments: tuple[str, ...]) -> None:
     """The usage stands on stderr."""
     done = await consilium(*arguments)
@@ -466,7 +492,7 @@ async def test_every_mistake_of_a_configuration_gets_a_line_of_its_own(tmp_path:
 
 
 async def test_run_refuses_what_it_cannot_start_with(house: House, tmp_path: Path) -> None:
-    """No configuration, a wrong master key, a readable one, an unknown line, a second bot on the folder: a line each."""
+    """No configuration, a wrong or readable master key, an unknown line, a second bot on the folder: a line each."""
     assert "cannot be read" in (await consilium("run", "-c", tmp_path / "none.yaml")).refused()[0]
     folders = [tmp_path / name for name in ("key", "open", "line", "second", "eraser")]
     for folder in folders:

@@ -41,7 +41,7 @@ class Scene(Protocol):
     rooms: Rooms
     inbox: Inbox
 
-    async def someone(self, *, cross_signed: bool = True) -> Someone: ...
+    async def someone(self, *, cross_signed: bool = True, fresh: bool = False) -> Someone: ...
 
 
 class RealSomeone:
@@ -99,8 +99,8 @@ class RealScene:
         self.rooms: Rooms = bot.engine
         self.inbox = bot.inbox
 
-    async def someone(self, *, cross_signed: bool = True) -> Someone:
-        person = await self._world.person(cross_sign=cross_signed)
+    async def someone(self, *, cross_signed: bool = True, fresh: bool = False) -> Someone:
+        person = await self._world.person(cross_sign=cross_signed, fresh=fresh)
         async with asyncio.timeout(20):
             # A client without identity is signed in before its device's keys are uploaded.
             while not (await self.rooms.identity(UserId(person.user_id))).devices:
@@ -142,7 +142,7 @@ class FakeScene:
         self._fake = FakeRooms(arrivals=self.inbox)
         self.rooms: Rooms = self._fake
 
-    async def someone(self, *, cross_signed: bool = True) -> Someone:
+    async def someone(self, *, cross_signed: bool = True, fresh: bool = False) -> Someone:
         user_id = self._fake.add_person(f"@{secrets.token_hex(4)}:test", cross_signed=cross_signed)
         return FakeSomeone(self._fake, user_id)
 
@@ -322,7 +322,7 @@ async def test_a_member_outside_the_audience_reads_nothing(scene: Scene) -> None
 
 async def test_a_pinned_identity_reads_and_a_changed_one_does_not(scene: Scene) -> None:
     """Whoever resets his identity is left out until the pin moves."""
-    doctor = await scene.someone()
+    doctor = await scene.someone(fresh=True)
     room = await a_case(scene, doctor)
     pinned = Audience(pinned={doctor.user_id: (await scene.rooms.identity(doctor.user_id)).master_key})
     first = await say(scene, room, "before the reset", pinned)

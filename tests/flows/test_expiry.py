@@ -54,7 +54,7 @@ async def test_a_case_expires_to_the_end_and_leaves_everything_else(own_ward: Wa
     )
     await stage(ward, case.id, "redacted")
     ward.clock.jump(timedelta(hours=24, minutes=1))
-    erased = await requester.hears("erased", case=case.id, timeout=90)
+    erased = await requester.hears("erased", case=case.id, seconds=90)
     certificate = erased.data["certificate"]
     assert not {"rooms_left", "media_left", "no_eraser"} & set(certificate["not_reached"])
 

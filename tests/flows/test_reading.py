@@ -68,7 +68,9 @@ async def documents_of(reader: Person, case: Case, count: int) -> list[bytes]:
 
 async def test_a_device_that_came_later_reads_the_dossier_after_resend(ward: Ward) -> None:
     """What was posted before is not for the new device; `resend` gives it the whole dossier from the same media."""
-    requester, expert = await asyncio.gather(ward.phone("requester"), ward.phone("expert", lines={"dermatology": "dermatologist"}))
+    requester, expert = await asyncio.gather(
+        ward.phone("requester"), ward.phone("expert", lines={"dermatology": "dermatologist"})
+    )
     case = await ward.asks(requester, files=[a_letter()])
     await ward.takes(expert, case)
     await expert.hears("document", case.room, n=1)

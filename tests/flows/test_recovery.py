@@ -20,6 +20,7 @@ async def test_a_new_identity_is_refused_until_recover_and_an_admin_and_then_rea
     await ward.takes(expert, case)
 
     key = await expert.person.reset_identity()
+    await expert.person.wait_identity(expert.user_id, lambda own: expert.person.device_id in own.signed_devices)
     await expert.types(f"!unlock {expert.code()}")
     refused = await expert.hears("error", code="identity_changed")
     assert "recover" in refused.body

@@ -1,4 +1,4 @@
-"""The bot may be stopped at any time: what was written meanwhile is handled once and in order, and nothing is said twice."""
+"""The bot may be stopped at any time: what was written meanwhile is handled once, in order; nothing is said twice."""
 
 import asyncio
 from collections import Counter
@@ -57,7 +57,7 @@ async def test_what_is_typed_while_the_bot_is_down_is_handled_once_and_in_order(
 
 
 async def test_a_case_goes_on_after_a_restart_and_nothing_is_said_twice(ward: Ward) -> None:
-    """A new bot on the same folder: sessions, rooms, keys and deadlines are there; no message and no ring is repeated."""
+    """A new bot on the same folder: sessions, rooms, keys and deadlines are there; nothing is repeated."""
     requester, expert = await asyncio.gather(
         ward.phone("requester"), ward.phone("expert", lines={"dermatology": "dermatologist"})
     )

@@ -1,4 +1,4 @@
-"""What an eavesdropper finds: nothing clinical in the homeserver's database and files, the bot's folder, logs and mails."""
+"""What an eavesdropper finds: no word of a case in the homeserver's files, the bot's folder, logs and mails."""
 
 import asyncio
 import json
@@ -66,8 +66,8 @@ class Physician:
     async def says(self, text: str, room: str | None = None) -> None:
         await self.person.send(room or self.direct, text)
 
-    async def hears(self, kind: str, room: str | None = None, **fields: object) -> Message:
-        return await self.person.wait_kind(room or self.direct, kind, timeout=60, **fields)
+    async def hears(self, kind: str, room: str | None = None, **fields: str | int) -> Message:
+        return await self.person.wait_kind(room or self.direct, kind, timeout=60, since=0, **fields)
 
     def code(self, *, later: bool = False) -> str:
         """Return the code of now, or the next one, which counts already: nobody has to wait for it."""
@@ -83,9 +83,15 @@ async def signed_in(clients: Clients, ready: dict[str, Any], name: str) -> Physi
         "identifier": {"type": "m.id.user", "user": user},
         "password": printed["password"],
     }
-    async with aiohttp.ClientSession() as http, http.post(f"{ready['homeserver']}/_matrix/client/v3/login", json=body) as answer:
+    where = f"{ready['homeserver']}/_matrix/client/v3/login"
+    async with aiohttp.ClientSession() as http, http.post(where, json=body) as answer:
         got = await answer.json()
-    account = Account(user_id=user, password=printed["password"], access_token=got["access_token"], device_id=got["device_id"])
+    account = Account(
+        user_id=user,
+        password=printed["password"],
+        access_token=got["access_token"],
+        device_id=got["device_id"],
+    )
     person = await clients.login(account, isolation="exclude", auto_accept=True)
     one = Physician(person, await person.create_dm(ready["bot"]), printed["totp_secret"])
     await one.hears("help")
@@ -144,7 +150,8 @@ async def whole_case(dupont: Physician, lambert: Physician, peeters: Physician) 
     await dupont.says("!terminé", room)
     await lambert.hears("answered", room, done=True)
     await lambert.says(f"Entre nous : {PLANTED['talk']}", room)
-    await lambert.says(f"!projet ablation: {PLANTED['draft']}\nMotifs : clairs.\nConduite : oui.\nQui fait quoi : nous.", room)
+    parts = "Motifs : clairs.\nConduite : oui.\nQui fait quoi : nous."
+    await lambert.says(f"!projet ablation: {PLANTED['draft']}\n{parts}", room)
     await dupont.hears("drafted", room)
     await lambert.says(f"!signer {lambert.code(later=True)}", room)
     await dupont.hears("delivered", room)

@@ -49,7 +49,8 @@ SCRIPTS = {
         clinical="Flecainide 200 mg for 4 months, no effect.",
         submit="!submit",
         take="!take",
-        draft="!draft ablation: pulmonary vein isolation\nReasons: symptoms.\nRecommendation: PVI.\nWho does what: we call.",
+        draft="!draft ablation: pulmonary vein isolation\n"
+        "Reasons: symptoms.\nRecommendation: PVI.\nWho does what: we call.",
         sign="!sign",
         received="!acknowledge",
         not_signed="NOT SIGNED",
@@ -61,11 +62,13 @@ SCRIPTS = {
         patient="réf. 4712, 1961, H",
         question="L'ablation est-elle indiquée ? Le patient n'en veut pas « à vie ».",
         expectation="intervention, prioritaire",
-        facts="FEVG 55, syncope non, mort subite familiale non, EHRA 3, FA paroxystique, CHA2DS2-VA 2, question rythmologique ablation",
+        facts="FEVG 55, syncope non, mort subite familiale non, EHRA 3, FA paroxystique, CHA2DS2-VA 2, "
+        "question rythmologique ablation",
         clinical="Flécaïnide 200 mg par jour pendant 4 mois, sans effet.",
         submit="!soumettre",
         take="!prendre",
-        draft="!projet ablation: l'ablation est indiquée\nMotifs : symptômes.\nConduite : isolation.\nQui fait quoi : nous appelons.",
+        draft="!projet ablation: l'ablation est indiquée\n"
+        "Motifs : symptômes.\nConduite : isolation.\nQui fait quoi : nous appelons.",
         sign="!signer",
         received="!reçu",
         not_signed="NON SIGN",
@@ -170,5 +173,5 @@ async def test_a_phone_that_excludes_insecure_devices_reads_the_bot_and_is_read_
     assert len(said) >= 2
     assert all(m.encrypted and m.shield == "none" and m.decryption_failure is None for m in said)
     await reader.types("!help")
-    answer = await reader.person.wait_for(reader.direct, lambda m: m.kind == "help" and "112" in m.body and "take" in m.body)
+    answer = await reader.person.wait_for(reader.direct, lambda m: m.kind == "help" and "`take`" in m.body, timeout=60)
     assert answer.shield == "none"

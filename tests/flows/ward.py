@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from bot.domain.ids import CaseId
-from bot.domain.people import Credential, Person as Enrolled
+from bot.domain.people import Credential
+from bot.domain.people import Person as Enrolled
 from bot.lab.clients import Clients, Message, Person
 from bot.lab.lab import Lab, LabPerson, MovableClock
 from bot.wiring import opened_records
@@ -18,7 +20,10 @@ from specialties import load
 WAIT = 60.0
 SPECIALTIES = Path(__file__).resolve().parents[2] / "specialties"
 QUESTION = "Which treatment, and how soon?"
-DRAFT = "treatment: a topical steroid\nReasons: typical picture.\nRecommendation: once a day.\nWho does what: the requester."
+DRAFT = """treatment: a topical steroid
+Reasons: typical picture.
+Recommendation: once a day.
+Who does what: the requester."""
 
 
 class Phone:
@@ -49,15 +54,17 @@ class Phone:
     async def types(self, text: str, room: str | None = None) -> str:
         return await self.person.send(room or self.direct, text)
 
-    async def hears(self, kind: str, room: str | None = None, *, timeout: float = WAIT, **fields: object) -> Message:
+    async def hears(self, kind: str, room: str | None = None, *, seconds: float = WAIT, **fields: str | int) -> Message:
         """Wait for a message of a kind: in the direct chat, unless a room is named."""
-        return await self.person.wait_kind(room or self.direct, kind, timeout=timeout, **fields)
+        return await self.person.wait_kind(room or self.direct, kind, timeout=seconds, since=0, **fields)
 
     async def unlocks(self) -> None:
         await self.types(self.code())
         await self.hears("unlocked")
 
-    async def drops(self, data: bytes, room: str, *, name: str = "export.bin", mime: str = "application/octet-stream") -> str:
+    async def drops(
+        self, data: bytes, room: str, *, name: str = "export.bin", mime: str = "application/octet-stream"
+    ) -> str:
         return await self.person.send_file(room, data, name, mime)
 
     async def taps(self, value: str, room: str) -> None:
@@ -213,9 +220,10 @@ def lines_folder(folder: Path) -> Path:
     for path in SPECIALTIES.glob("*.yaml"):
         shutil.copy(path, folder)
     text = (folder / "dermatology.yaml").read_text(encoding="utf-8")
-    text = text.replace("id: dermatology\n", "id: small\n").replace("max_document_mb: 100", "max_document_mb: 1")
-    text = text.replace("{fr: Dermatologie, nl: Dermatologie, de: Dermatologie, en: Dermatology}", "{fr: Petit, nl: Klein, de: Klein, en: Small}")
-    text = text.replace("[dermato, derma, peau, huid, Haut, skin]", "[tiny]")
+    text = re.sub("^id: .*", "id: small", text, count=1, flags=re.M)
+    text = re.sub("^names: .*", "names: {fr: Petit, nl: Klein, de: Klein, en: Small}", text, count=1, flags=re.M)
+    text = re.sub("^other_names: .*", "other_names: [tiny]", text, count=1, flags=re.M)
+    text = re.sub("^max_document_mb: .*", "max_document_mb: 1", text, count=1, flags=re.M)
     (folder / "small.yaml").write_text(text, encoding="utf-8")
     load(folder)
     return folder

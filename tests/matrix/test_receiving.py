@@ -461,7 +461,7 @@ async def test_a_wish_to_verify_the_bot_is_declined_at_once(world: World) -> Non
 async def test_a_new_device_of_a_known_person_is_recognised(world: World) -> None:
     """An expert who signs in on another phone is bound to it at his first message."""
     bot = await world.bot()
-    doctor = await world.person()
+    doctor = await world.person(fresh=True)
     room = await bot.direct_with(doctor)
     await doctor.send(room, "from the first phone")
     await bot.inbox.wait_for("from the first phone")

@@ -25,7 +25,7 @@ async def unreadable(person: Person, event_id: str) -> str | None:
 async def test_a_client_that_excludes_insecure_devices_reads_the_bot_without_a_shield(world: World) -> None:
     """The bot is cross-signed: Element shows no warning, and nobody has to verify it."""
     bot = await world.bot()
-    doctor = await world.person(isolation="exclude")
+    doctor = await world.person()
     room = await bot.direct_with(doctor)
 
     sent = await bot.say(room, "hello", everyone(doctor))
@@ -107,7 +107,7 @@ async def test_a_late_expert_reads_what_comes_and_not_what_was(world: World) -> 
 async def test_an_unsigned_device_gets_nothing_and_is_named(world: World) -> None:
     """A device that its owner did not sign could be anybody's: it gets no key and is told so."""
     bot = await world.bot()
-    doctor = await world.person()
+    doctor = await world.person(fresh=True)
     room = await bot.direct_with(doctor)
     unsigned = await doctor.new_device(cross_sign=False)
 
@@ -152,7 +152,7 @@ async def test_what_an_unsigned_device_could_read_ends_with_the_help_text(world:
 async def test_a_changed_master_key_gets_nothing(world: World) -> None:
     """Whoever resets his identity is left out until the pin moves."""
     bot = await world.bot()
-    doctor = await world.person()
+    doctor = await world.person(fresh=True)
     room = await bot.direct_with(doctor)
     pinned = Audience(pinned={UserId(doctor.user_id): await doctor.identity()})
     before = await bot.say(room, "before", pinned)
@@ -169,7 +169,7 @@ async def test_a_changed_master_key_gets_nothing(world: World) -> None:
 async def test_a_moved_pin_opens_the_room_again(world: World) -> None:
     """After `recover` the new identity reads what is sent from then on."""
     bot = await world.bot()
-    doctor = await world.person()
+    doctor = await world.person(fresh=True)
     room = await bot.direct_with(doctor)
     await bot.say(room, "before", everyone(doctor))
     master = await doctor.reset_identity()
@@ -228,7 +228,7 @@ async def test_a_leaver_during_the_key_share_ends_the_session(world: World) -> N
 async def test_a_new_device_reads_the_next_message(world: World) -> None:
     """Devices that changed are asked for before each send."""
     bot = await world.bot()
-    doctor = await world.person()
+    doctor = await world.person(fresh=True)
     room = await bot.direct_with(doctor)
     await bot.say(room, "first", everyone(doctor))
     second = await doctor.new_device()
@@ -270,7 +270,7 @@ async def test_a_hung_key_claim_blocks_no_room(world: World) -> None:
     """The message goes out, the device is named, and it gets the key of that very message later."""
     async with Proxy.start(world.homeserver.url) as proxy:
         bot = await world.bot(url=proxy.url)
-        doctor = await world.person()
+        doctor = await world.person(fresh=True)
         room = await bot.direct_with(doctor)
         await bot.engine.drop_sessions(room)
         fresh = await doctor.new_device()

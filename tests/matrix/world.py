@@ -132,14 +132,30 @@ class World:
         self.clients = clients
         self.folder = folder
         self._bots: list[Bot] = []
+        self._people: dict[tuple[bool, bool], list[Person]] = {}
+        self._used: dict[tuple[bool, bool], int] = {}
 
     async def account(self, name: str = "person") -> Account:
         """Register a fresh account."""
         return await self.homeserver.register(f"{name}-{secrets.token_hex(4)}")
 
-    async def person(self, name: str = "person", **options: Any) -> Person:
-        """Return a fresh person with one client in exclude-insecure mode."""
-        return await self.clients.login(await self.account(name), **options)
+    async def person(self, *, fresh: bool = False, cross_sign: bool = True, auto_accept: bool = False) -> Person:
+        """Return a person with one client, in exclude-insecure mode if it is cross-signed.
+
+        Signing in a client costs more than all else here, so people are shared between tests, each only once in a test.
+        Ask for a *fresh* one if the test changes devices or identity.
+        """
+        kind = (cross_sign, auto_accept)
+        people = self._people.setdefault(kind, [])
+        used = self._used.get(kind, 0)
+        if not fresh and used < len(people):
+            self._used[kind] = used + 1
+            return people[used]
+        person = await self.clients.login(await self.account(), cross_sign=cross_sign, auto_accept=auto_accept)
+        if not fresh:
+            people.append(person)
+            self._used[kind] = used + 1
+        return person
 
     async def bot(
         self,
@@ -171,7 +187,8 @@ class World:
         return bot
 
     async def stop_bots(self) -> None:
-        """Stop every bot that still runs."""
+        """Stop every bot that still runs, and let the people be used again."""
+        self._used.clear()
         bots, self._bots = self._bots, []
         for bot in bots:
             await bot.stop()

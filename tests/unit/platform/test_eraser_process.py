@@ -177,7 +177,7 @@ async def ordered(folder: Path, clock: FixedClock) -> EraserDesk:
 async def test_a_deletion_that_failed_is_seen_and_tried_again(tmp_path: Path, fault: str) -> None:
     """Reported success is not believed; a half purge is taken up; errors of the server are waited out."""
     synapse, clock = SmallSynapse(), FixedClock()
-    setattr(synapse, fault, [500, 502, 429, 500, 401] if fault == "answers" else 3)
+    setattr(synapse, fault, [500, 502, 429, 500, 503] if fault == "answers" else 3)
     desk = await ordered(tmp_path, clock)
 
     async with listening(synapse) as url:

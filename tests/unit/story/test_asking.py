@@ -373,7 +373,7 @@ async def test_skip_goes_to_the_next_prompt(world: World) -> None:
     """Everything else may be left out."""
     story = await opened(world)
     await _say_all(story, ["no", "ref 4711, 1958, F", "agrees, seen", "Ablation?"])
-    await story.asks("skip")
+    await story.asks("!skip")
 
     assert data(story.last("question"))["field"] == PromptId.KEY
 
@@ -452,7 +452,7 @@ async def test_submit_names_what_is_missing_and_submit_anyway_goes_on(world: Wor
     await story.asks("!submit")
     assert story.code() == "form_incomplete"
 
-    await story.asks("submit anyway")
+    await story.asks("!submit anyway")
     assert data(story.last("submitted"))["incomplete"] is True
     assert "LVEF" in body(story.last("submitted"))
 

@@ -5,7 +5,8 @@ import hashlib
 import pytest
 
 from bot.domain.steps import State
-from tests.unit.story.cases import Story, about, acknowledged, audited, body, data, delivered, refusal
+from tests.unit.story.cases import Story, about, acknowledged, audited, body, data, delivered, drafted, refusal
+from tests.unit.story.test_routing import coordinator
 from tests.world import World
 
 
@@ -37,8 +38,6 @@ async def test_the_mail_has_a_number_and_no_content(world: World) -> None:
 
 async def test_whoever_has_no_address_gets_no_mail_and_the_opinion_all_the_same(world: World) -> None:
     """`email -` takes the address away."""
-    from tests.unit.story.cases import drafted
-
     story = await drafted(world)
     await story.requester.says("!email -")
     await story.signs(0)
@@ -98,8 +97,6 @@ async def test_an_expert_does_not_acknowledge(world: World) -> None:
 
 async def test_after_seven_days_the_case_is_closed_and_the_coordinators_told(world: World) -> None:
     """Not acknowledged within 7 days (DESIGN 4)."""
-    from tests.unit.story.test_routing import coordinator
-
     cora = await coordinator(world)
     story = await delivered(world)
     await world.later(days=7, hours=1)
@@ -207,19 +204,23 @@ async def test_a_correction_must_be_acknowledged_again(world: World) -> None:
     assert (await story.case()).state is State.CLOSED
 
 
-async def test_a_correction_signed_without_a_new_draft_posts_what_it_announces(world: World) -> None:
-    """Whatever is posted as corrected has the SHA-256 that is announced with it."""
+async def test_a_correction_cannot_be_signed_without_a_new_draft(world: World) -> None:
+    """The old words signed again would correct nothing."""
     story = await delivered(world)
     await story.answers(0, "!correct I signed too early")
-    await world.later(minutes=5)
     await story.signs(0)
 
-    posted = story.last()
-    if data(posted)["kind"] == "corrected":
-        file = world.rooms.media[posted.content["file"]["url"]]
-        assert hashlib.sha256(file).hexdigest() == data(posted)["sha256"]
-    else:
-        assert story.code() in ("step_refused", "draft_missing", "text_missing")
+    assert story.code() == "draft_needed"
+
+
+async def test_a_correction_posts_what_it_announces(world: World) -> None:
+    """What is posted as corrected has the SHA-256 that is announced with it, and is another file."""
+    story = await corrected(world)
+
+    posted = story.last("corrected")
+    file = world.rooms.media[posted.content["file"]["url"]]
+    assert hashlib.sha256(file).hexdigest() == data(posted)["sha256"]
+    assert data(posted)["sha256"] != (await story.case()).delivered[0].sha256
 
 
 async def test_only_a_signatory_corrects(world: World) -> None:
@@ -228,15 +229,6 @@ async def test_only_a_signatory_corrects(world: World) -> None:
     await story.asks("!correct I do not like it")
 
     assert story.code() == "step_not_yours"
-
-
-async def test_a_delivered_opinion_cannot_be_withdrawn_by_way_of_a_correction(world: World) -> None:
-    """Once it was delivered the case can end by erasure only: `cancel` during a correction would hide it."""
-    story = await delivered(world)
-    await story.answers(0, "!correct a wrong dose")
-    await story.asks("!cancel")
-
-    assert (await story.case()).state is State.DRAFTED
 
 
 # -- survey, export, extend --------------------------------------------------------------------------------------------
@@ -268,8 +260,6 @@ async def test_export_posts_the_signed_pdf_again(world: World) -> None:
 
 async def test_export_before_the_opinion_says_so(world: World) -> None:
     """There is nothing yet."""
-    from tests.unit.story.cases import drafted
-
     story = await drafted(world)
     await story.requester.says(f"!export {story.id}")
 
