@@ -91,8 +91,8 @@ class Story:
 
 
 def data(event: SentEvent) -> dict[str, Any]:
-    """Return what machines read of a message."""
-    found: dict[str, Any] = event.content["org.consilium"]
+    """Return what machines read of a message; the end of a poll has nothing."""
+    found: dict[str, Any] = event.content.get("org.consilium", {})
     return found
 
 
@@ -110,7 +110,7 @@ def refusal(person: Physician, room: RoomId | None = None) -> str:
 
 def about(person: Physician, kind: str, **facts: object) -> list[SentEvent]:
     """Return the bot's messages of a kind in a person's direct chat whose facts are these."""
-    sent = [e for e in person.world.rooms.sent(person.direct) if e.content.get("org.consilium", {}).get("kind") == kind]
+    sent = [e for e in person.world.rooms.sent(person.direct) if data(e).get("kind") == kind]
     return [e for e in sent if all(data(e).get(name) == value for name, value in facts.items())]
 
 

@@ -19,10 +19,9 @@ _TEMPLATES = (
     "Qu{a}il soit traité, s{a}il est d{a}accord{b}; sinon, l{a}abstention.",
 )
 SENTENCES = tuple(
-    template.format(a=apostrophe, b=blank, o=quotes[0], c=quotes[1])
+    (template if "{o}" in template else template + " {o}sic{b}{c}").format(a=apostrophe, b=blank, o=quotes[0], c=quotes[1])
     for template, apostrophe, blank, quotes in product(_TEMPLATES, _APOSTROPHES, _BLANKS, _QUOTES)
 )
-assert len(SENTENCES) == 198
 BEGINNING_WITH_A_NUMBER = (
     "2 questions restent ouvertes, d\u2019après moi.",
     "1 seul épisode, il y a 3 ans.",

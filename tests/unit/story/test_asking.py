@@ -385,14 +385,8 @@ async def test_a_skipped_document_that_is_required_is_not_everything(world: Worl
     await story.asks("!form")
 
     assert data(story.last("form_status"))["missing"] == ["ecg_12"]
-    ready = next(e for e in world.rooms.sent(story.room) if data_of(e).get("kind") == "form_status")
+    ready = next(e for e in world.rooms.sent(story.room) if data(e).get("kind") == "form_status")
     assert data(ready)["missing"] == ["ecg_12"], body(ready)
-
-
-def data_of(event: SentEvent) -> dict[str, object]:
-    """Return what machines read of an event that may have none (the end of a poll)."""
-    found: dict[str, object] = event.content.get("org.consilium", {})
-    return found
 
 
 async def test_back_takes_the_newest_answers_back_and_asks_again(world: World) -> None:

@@ -109,7 +109,8 @@ async def test_take_invites_the_expert_and_posts_the_whole_dossier(world: World)
     read = world.rooms.read_by(story.experts[0].user_id, story.room)
     assert any("Ablation or cryo?" in text and "4711, 1958, Female" in text for text in read)
     assert data(story.last("dossier"))["documents"] == 2
-    assert [data(event)["n"] for event in world.rooms.sent(story.room) if data(event)["kind"] == "document"][-2:] == [1, 2]
+    posted = [data(event) for event in world.rooms.sent(story.room) if "file" in event.content]
+    assert [one["n"] for one in posted[-2:]] == [1, 2]
 
 
 async def test_an_expert_does_not_read_what_was_said_before(world: World) -> None:
