@@ -1,4 +1,4 @@
-"""A whole bot on an in-memory homeserver: the real services and database, people who type, and a clock that is moved."""
+"""A whole bot on an in-memory homeserver: real services and database, people who type, a clock that is moved."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -198,6 +198,13 @@ class World:
         self.rooms.now = self.clock.now()
         await self.core.dispatch.work_off()
         await self.core.outbox.drain()
+        # Whoever the bot invites to a direct chat accepts; what waited for that is said then.
+        while invited := self.rooms.invited_to_direct_chats():
+            for user, room in invited:
+                await self.rooms.join_as(user, room)
+            await self.core.dispatch.work_off()
+            self.clock.advance(seconds=1)
+            await self.core.outbox.drain()
 
     async def later(self, **span: float) -> None:
         """Let time pass, and sweep."""

@@ -44,6 +44,7 @@ from bot.services.turn import Cases, Turn
 FILE_TYPES = frozenset({"m.file", "m.image", "m.video", "m.audio"})
 LATE = timedelta(minutes=10)
 UNREADABLE = timedelta(seconds=60)
+A_MOMENT = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 LONGEST_TEXT = 40_000
 PATIENCE = timedelta(minutes=10)
@@ -215,6 +216,8 @@ class Dispatch:
         user, membership = UserId(str(arrival.content.get("user"))), arrival.content.get("membership")
         if entry is None or user == self._bot:
             return
+        if entry.user_id is not None and user == entry.user_id and membership == "join":
+            await unit.hurry(Direct(user_id=user).lane, self._clock.now() + A_MOMENT)
         if entry.user_id is not None and user == entry.user_id and membership in ("leave", "ban"):
             await unit.forget_room(arrival.room_id)
             count = int(await unit.value(f"direct_count:{user}") or 0)

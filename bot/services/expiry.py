@@ -29,6 +29,7 @@ from bot.services.ports import Clock, Erased, Eraser, Rooms, Store, Unit, Vault
 from bot.services.turn import Cases
 
 AGAIN = timedelta(seconds=5)
+LAST_WORDS = timedelta(days=1)
 ERASER_PATIENCE = timedelta(days=2)
 
 
@@ -71,7 +72,9 @@ class Expiry:
         async with self._store.unit() as unit:
             case = await self._cases.get(unit, case_id)
             # Whatever the case still had to say goes out first; a stage never overtakes the one before.
-            if not await unit.idle(case_id):
+            # What cannot be said within a day (somebody never opened his direct chat) does not keep the case alive.
+            since = case.expiring_at or now
+            if now - since < LAST_WORDS and not await unit.idle(case_id):
                 await unit.save_case(case, next_due_at=now + AGAIN)
                 return
             match case.erasure:

@@ -70,6 +70,10 @@ _SLOW = ("documents:", "report:")
 NEVER_GIVEN_UP = (OpenRoom, Freeze, Seal, OrderErasure, Destroy)
 
 
+class _NotThere(ExternalError):
+    """The person has not accepted the invitation to his direct chat."""
+
+
 class Outbox:
     """The one worker that lets anything leave the process."""
 
@@ -159,6 +163,10 @@ class Outbox:
             await self._carry_out(planned)
         except Permanent as error:
             await self._give_up_or_wait(planned, error.code)
+        except _NotThere:
+            async with self._store.unit() as unit:
+                until = self._clock.now() + min(timedelta(seconds=2 ** min(planned.attempts, 12)), timedelta(hours=1))
+                await unit.postpone(planned, until, waits_for_person=True)
         except ExternalError as error:
             await self._later(planned, error.retry_after)
             self._counters.count("effects_failed", kind=kind, code=error.code)
@@ -263,6 +271,8 @@ class Outbox:
             entry = RoomEntry(room_id=room_id, purpose=Purpose.DIRECT, case_id=None, user_id=place.user_id)
         async with self._store.unit() as unit:
             await unit.record_room(entry)
+            if isinstance(place, Direct):
+                await unit.save_value(f"invited:{room_id}", "yes")
         return room_id
 
     async def _invite(self, effect: Invite) -> None:
@@ -296,6 +306,7 @@ class Outbox:
 
     async def _say(self, planned: Planned, effect: Say) -> None:
         room_id = await self._room(effect.place)
+        await self._wait_for_reader(effect.place, room_id)
         audience, languages, names = await self._readers(effect.place, room_id, effect.notice)
         parts = self._renderer.contents(effect.notice, languages, names)
         mxc = ""
@@ -312,6 +323,24 @@ class Outbox:
                 await self._note_sent(unit, effect, room_id, sent, mxc)
                 if n == len(parts) - 1:
                     await unit.finish(planned)
+
+    async def _wait_for_reader(self, place: Place, room_id: RoomId) -> None:
+        """In a direct chat that the bot opened, say nothing before the person is there.
+
+        A client that first hears of the bot by a message shows that message as from an insecure device, and never looks
+        again; one that has joined asks for the bot's identity before it reads. The invitation itself rings.
+        """
+        if not isinstance(place, Direct):
+            return
+        async with self._store.unit() as unit:
+            opened = await unit.value(f"invited:{room_id}")
+        if not opened:
+            return
+        membership = (await self._rooms.members(room_id)).get(place.user_id)
+        if membership == "invite":
+            raise _NotThere("not_joined_yet")
+        async with self._store.unit() as unit:
+            await unit.save_value(f"invited:{room_id}", "")
 
     async def _note_sent(self, unit: Unit, effect: Say, room_id: RoomId, sent: Sent, mxc: str) -> None:
         notice = effect.notice

@@ -562,8 +562,11 @@ class Unit(Protocol):
     async def finish(self, planned: Planned) -> None:
         """Take an effect out of the outbox: it is done."""
 
-    async def postpone(self, planned: Planned, until: datetime) -> None:
-        """Count a try that failed and set the next one; the lane waits."""
+    async def postpone(self, planned: Planned, until: datetime, *, waits_for_person: bool = False) -> None:
+        """Count a try that failed and set the next one; the lane waits. Waiting for a person is no fault of ours."""
+
+    async def hurry(self, lane: str, at: datetime) -> None:
+        """Let a lane that waits go on at *at*, if that is sooner."""
 
     async def idle(self, case_id: CaseId) -> bool:
         """Say whether no effect of the case is left in the outbox."""
@@ -602,7 +605,7 @@ class Store(Arrivals, Protocol):
         """Return the first effect of every lane whose time has come, the oldest first, at most 100."""
 
     async def oldest_effect(self) -> datetime | None:
-        """Return when the oldest effect in the outbox was planned."""
+        """Return when the oldest effect in the outbox was planned, those that wait for a person apart."""
 
     async def audit_rows(self) -> Sequence[AuditRow]:
         """Return the audit chain."""

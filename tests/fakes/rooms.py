@@ -317,6 +317,16 @@ class FakeRooms:
             replies_to=reply.get("event_id") if isinstance(reply, dict) else None,
         )
 
+    def invited_to_direct_chats(self) -> list[tuple[UserId, RoomId]]:
+        """Return who is invited to a direct chat that the bot opened, and where."""
+        return [
+            (user, room.room_id)
+            for room in self._rooms.values()
+            if room.nonce is not None and room.nonce.startswith("direct:")
+            for user, membership in room.members.items()
+            if membership == "invite"
+        ]
+
     # -- Levers: faults, and what to look at -----------------------------------------------------------------------
 
     def fail(self, method: str, error: ExternalError, *, times: int = 1) -> None:

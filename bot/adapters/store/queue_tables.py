@@ -49,9 +49,17 @@ class QueueTables(Tables):
     async def finish(self, planned: Planned) -> None:
         await self._transaction.rows("DELETE FROM outbox WHERE id = ?", planned.id)
 
-    async def postpone(self, planned: Planned, until: datetime) -> None:
+    async def postpone(self, planned: Planned, until: datetime, *, waits_for_person: bool = False) -> None:
         await self._transaction.rows(
-            "UPDATE outbox SET attempts = attempts + 1, next_at = ? WHERE id = ?", stamp(until), planned.id
+            "UPDATE outbox SET attempts = attempts + 1, next_at = ?, waits = ? WHERE id = ?",
+            stamp(until),
+            int(waits_for_person),
+            planned.id,
+        )
+
+    async def hurry(self, lane: str, at: datetime) -> None:
+        await self._transaction.rows(
+            "UPDATE outbox SET next_at = ? WHERE lane = ? AND next_at > ?", stamp(at), lane, stamp(at)
         )
 
     async def idle(self, case_id: CaseId) -> bool:

@@ -113,6 +113,7 @@ _QUEUES: Upgrade = (
         sealed INTEGER NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0,
         next_at INTEGER NOT NULL DEFAULT 0,
+        waits INTEGER NOT NULL DEFAULT 0,
         planned_at INTEGER NOT NULL,
         answers TEXT,
         body BLOB NOT NULL,

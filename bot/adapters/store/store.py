@@ -96,7 +96,7 @@ class SqlStore:
                 await transaction.many("DELETE FROM outbox WHERE id = ?", [(effect_id,) for effect_id in lost])
 
     async def oldest_effect(self) -> datetime | None:
-        rows = await self._database.rows("SELECT planned_at FROM outbox ORDER BY seq LIMIT 1")
+        rows = await self._database.rows("SELECT planned_at FROM outbox WHERE NOT waits ORDER BY seq LIMIT 1")
         return moment(rows[0][0]) if rows else None
 
     async def audit_rows(self) -> Sequence[AuditRow]:
