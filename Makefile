@@ -6,7 +6,7 @@ DIR ?= lab
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix lock bench soak lab clean
+.PHONY: help setup demo test check fix lock soak lab clean
 
 help: ## List these targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -20,7 +20,7 @@ demo: ## A case from question to erasure on a real homeserver, results in demo-o
 
 test: ## All tests
 	@$(PYTHON) scripts/setup dev --strict
-	@$(BIN)/python -m pytest tests/ $(ARGS)
+	@$(BIN)/python -m pytest tests/ -n 2 --dist loadscope $(ARGS)
 
 check: ## Style, types, import rules, spelling
 	@$(PYTHON) scripts/setup dev
@@ -29,6 +29,7 @@ check: ## Style, types, import rules, spelling
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/python scripts/docs --check
 
 fix: ## Let the tools put right what they can
 	@$(PYTHON) scripts/setup dev
@@ -39,13 +40,9 @@ lock: ## Remake requirements/*.txt; `make lock ARGS=--upgrade` takes newer versi
 	@$(PYTHON) scripts/setup dev
 	@scripts/lock $(ARGS)
 
-bench: ## Sizes and speed, as ratios
-	@$(PYTHON) scripts/setup bench --strict
-	$(BIN)/python -m bench $(ARGS)
-
 soak: ## The tests with bigger numbers; takes hours
 	@$(PYTHON) scripts/setup dev --strict
-	CONSILIUM_SOAK=1 $(BIN)/python -m pytest tests/ --timeout 0 $(ARGS)
+	CONSILIUM_SOAK=1 $(BIN)/python -m pytest tests/ -n 2 --dist loadscope --timeout 0 $(ARGS)
 
 lab: ## Homeserver, bot, eraser and mail catcher that stay up, in lab/
 	@$(PYTHON) scripts/setup lab
@@ -54,4 +51,4 @@ lab: ## Homeserver, bot, eraser and mail catcher that stay up, in lab/
 clean: ## Remove what setup, demo and the tools made
 	rm -rf .venv .venv-synapse .setup.log .setup.lock bot/lab/js/node_modules demo-out build dist .coverage \
 		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find bot commands specialties tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find bot commands specialties tests -name __pycache__ -type d -prune -exec rm -rf {} +
