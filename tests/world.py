@@ -75,6 +75,8 @@ class PlainReader:
             previews = (
                 Preview(role=PreviewRole.ECG, mime="image/png", data=b"picture of " + head, width=10, height=10),
             )
+        if kind is DocumentKind.PDF:
+            previews = (Preview(role=PreviewRole.PAGE, mime="image/png", data=b"page", width=10, height=10),)
         return Examined(
             kind=kind,
             mime="application/octet-stream",

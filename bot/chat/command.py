@@ -120,7 +120,8 @@ class Commands:
     def nearest(self, text: str) -> tuple[str, ...]:
         """Return the verbs that look most like the first word of *text*."""
         word = _BLANK.split(text.strip(), maxsplit=1)[0]
-        return tuple(c.verb for c in find(word[:64], [(c, c.all_names()) for c in self.all]).nearest)
+        found = find(word[:64], [(c, c.all_names()) for c in self.all])
+        return tuple(c.verb for c in ((found.it,) if found.it is not None else found.nearest))
 
 
 def read_words(command: Command, rest: str, *, room_case: CaseId | None, origin: Origin, year: int) -> Words:

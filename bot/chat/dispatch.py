@@ -15,6 +15,7 @@ from bot.domain.effects import CaseRoom, Direct, JoinRoom, LeaveRoom, Place, Pur
 from bot.domain.errors import ExternalError, Refusal
 from bot.domain.ids import CaseId, DeviceId, EventId, UserId
 from bot.domain.language import Language, folded, without_hidden_marks
+from bot.domain.niss import find_niss
 from bot.domain.notice import At, Bullets, Notice, Rows, Value, Who, Word
 from bot.domain.people import Person, Standing
 from bot.domain.permissions import check_enrolled
@@ -47,6 +48,7 @@ UNREADABLE = timedelta(seconds=60)
 A_MOMENT = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 LONGEST_TEXT = 40_000
+LONGEST_ARGUMENT = 20_000
 PATIENCE = timedelta(minutes=10)
 """How long the bot's open question in a direct chat stays open."""
 
@@ -357,7 +359,7 @@ class Dispatch:
             await self._file(turn, arrival, case, changed=changed)
             return
         text = _body(arrival)
-        if text.strip():
+        if text.strip() and arrival.content.get("msgtype") == "m.text":
             await self._text(turn, arrival, origin, case, text, changed=changed)
 
     async def _edited(self, turn: Turn, arrival: Arrival, case: Case, original: EventId) -> None:
@@ -374,7 +376,7 @@ class Dispatch:
     async def _file(self, turn: Turn, arrival: Arrival, case: Case | None, *, changed: bool) -> None:
         if changed:
             raise Refusal("identity_changed")
-        check_enrolled(turn.by)
+        await self._need(turn, Need.ENROLLED)
         if case is None:
             raise Refusal("file_in_direct_chat")
         await self._need(turn, Need.ANY_SESSION)
@@ -456,6 +458,17 @@ class Dispatch:
             if heard is not None:
                 await self._verbs.enrolment.ring_answered(turn, heard)
                 return
+        if pending is not None and pending.kind == "filed":
+            filed, about = _yes_or_no(text), await turn.unit.case(CaseId(pending.line))
+            if filed is not None and about is not None:
+                await self._verbs.handover.filed(turn, about, "yes" if filed else "no")
+                return
+        if pending is not None and pending.kind == "survey":
+            number, _, about_what = pending.line.partition(" ")
+            said, surveyed = _survey_answer(text), await turn.unit.case(CaseId(number))
+            if said is not None and surveyed is not None:
+                await self._verbs.handover.survey_answered(turn, surveyed, about_what, said)
+                return
         if pending is not None and pending.kind == "argument":
             await turn.unit.save_pending(turn.by.user_id, None)
             await self._again(turn, arrival, origin, f"{pending.line} {text}")
@@ -487,7 +500,9 @@ class Dispatch:
             await self._verbs.intake.answered(turn, case, text)
         elif case.state is State.WAITING and arrival.replies_to is not None:
             await self._need(turn, Need.ANY_SESSION)
-            await self._verbs.opinions.answer(turn, case, _without_quote(text))
+            if find_niss(text):
+                raise Refusal("niss_in_text")
+            await self._verbs.opinions.answer(turn, case, without_hidden_marks(_without_quote(text)))
 
     async def _run(
         self,
@@ -510,6 +525,8 @@ class Dispatch:
                 raise _waiting(turn, refusal, Pending(kind="unlock", line=line, at=turn.now)) from refusal
             raise
         room_case = case.id if case else None
+        # Marks that turn the direction of text unseen could make 35 read as 53 in an opinion.
+        rest = without_hidden_marks(rest)
         try:
             words = read_words(command, rest, room_case=room_case, origin=origin, year=turn.now.year)
         except Refusal as refusal:
@@ -517,6 +534,11 @@ class Dispatch:
                 line = f"{command.verb} {rest}".strip()
                 raise _waiting(turn, refusal, Pending(kind="argument", line=line, at=turn.now)) from refusal
             raise
+        if any(find_niss(value) for value in words.values.values()):
+            raise Refusal("niss_in_text")
+        longest = max((len(value) for value in words.values.values()), default=0)
+        if longest > LONGEST_ARGUMENT:
+            raise Refusal("too_long", most=LONGEST_ARGUMENT, length=longest)
         if case is not None and words.case_id is not None and words.case_id != case.id:
             raise Refusal("other_case_here", case=case.id)
         if turn.now - arrival.sent_at > LATE:
@@ -642,9 +664,9 @@ def _contact(code: str) -> Notice:
 
 
 def _body(arrival: Arrival) -> str:
-    """Return what was written, without quoted lines and without marks that turn the direction of text unseen."""
+    """Return what was written, without the lines that some clients quote before it."""
     body = arrival.content.get("body")
-    return without_hidden_marks(_without_quote(body)) if isinstance(body, str) else ""
+    return _without_quote(body) if isinstance(body, str) else ""
 
 
 def _without_quote(text: str) -> str:
@@ -667,8 +689,33 @@ def _answers(content: Mapping[str, Any]) -> list[str]:
     return [a for a in selections if isinstance(a, str)] if isinstance(selections, list) else []
 
 
+def _survey_answer(text: str) -> str | None:
+    word = folded(text).strip(" .!")
+    if word in (
+        "partly",
+        "just",
+        "en partie",
+        "de justesse",
+        "deels",
+        "gedeeltelijk",
+        "nipt",
+        "teilweise",
+        "knapp",
+        "2",
+    ):
+        return "partly"
+    if word == "3":
+        return "no"
+    answer = _yes_or_no(text)
+    return None if answer is None else "yes" if answer else "no"
+
+
 def _yes_or_no(text: str) -> bool | None:
     word = folded(text).strip(" .!")
     if word in ("oui", "ja", "yes", "o", "j", "y", "1"):
         return True
-    return False if word in ("non", "nee", "neen", "nein", "no", "n", "2") else None
+    return (
+        False
+        if word in ("non", "nee", "neen", "nein", "no", "n", "2", "not yet", "pas encore", "nog niet", "noch nicht")
+        else None
+    )

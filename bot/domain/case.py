@@ -151,6 +151,9 @@ class Case:
 
     came_from: State | None = None
     answers: Answers = field(repr=False, default_factory=Answers)
+    carried: tuple[tuple[Mapping[str, str], Mapping[str, str]], ...] = field(repr=False, default=())
+    """Label and answer, by language, of what an earlier line had asked and the present one does not."""
+
     passed: tuple[str, ...] = ()
     """Prompts that were skipped."""
 
@@ -224,6 +227,7 @@ class Case:
     """How many events of the ledger were redacted before the grace; what came later is redacted after it."""
 
     erased_media: int = 0
+    erased_files: int = 0
 
     said: tuple[str, ...] = ()
     """Reminders that were given for the present clock, so that none is repeated."""

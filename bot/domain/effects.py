@@ -140,10 +140,10 @@ class TakeIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropFiles:
-    """Delete what the vault holds of a document that was withdrawn."""
+    """Delete files from the vault that a case needs no more."""
 
     case_id: CaseId
-    n: int
+    file_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from bot.domain.notice import Bullets, Label, Notice, Word
 from bot.domain.prompts import SEX, next_prompt, status
 from bot.domain.slots import slot_for
 from bot.domain.steps import State
-from bot.services.dossier import document_notices, missing_labels, slots_filled
+from bot.services.dossier import document_notices, files_of, missing_labels, slots_filled
 from bot.services.intake import Intake
 from bot.services.ports import Clock, DocumentReader, EncryptedFile, Rooms, Store, Vault
 from bot.services.turn import Cases
@@ -92,15 +92,9 @@ class Documents:
         await self._refuse(effect, "other")
 
     async def drop(self, effect: DropFiles) -> None:
-        """Delete what the vault holds of a withdrawn document."""
-        async with self._store.unit() as unit:
-            case = await self._cases.get(unit, effect.case_id)
-        document = case.document(effect.n)
-        if document is None or document.state is not DocumentState.WITHDRAWN or document.file_id is None:
-            return
-        for file_id in (document.file_id, document.clean_id, *_picture_files(document.file_id)):
-            if file_id is not None:
-                await self._vault.delete_file(case.id, file_id)
+        """Carry out the effect: delete files that the case needs no more."""
+        for file_id in effect.file_ids:
+            await self._vault.delete_file(effect.case_id, file_id)
 
     async def _examined(self, case: Case, document: Document) -> Document:
         assert document.file_id is not None  # Stored a moment ago.
@@ -184,7 +178,9 @@ class Documents:
             case = await self._cases.get(unit, effect.case_id)
             present = case.document(effect.n)
             if present is None or present.state is not DocumentState.RECEIVING:
-                return  # Withdrawn while it was read.
+                # Withdrawn while it was read: nothing of it stays.
+                await unit.plan(DropFiles(case_id=case.id, file_ids=files_of(document)))
+                return
             line = self._cases.line(case)
             before = self._open_prompt(case)
             after = case.with_document(replace(document, source={}))
@@ -249,10 +245,6 @@ def _more_notes(case: Case, document: Document, seen: Examined) -> list[str]:
 
 def _picture_file(file_id: str, i: int) -> str:
     return f"{file_id}-picture-{i}"
-
-
-def _picture_files(file_id: str) -> list[str]:
-    return [_picture_file(file_id, i) for i in range(MOST_PICTURES)]
 
 
 def _source(document: Document) -> EncryptedFile:

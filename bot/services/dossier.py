@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from bot.domain.answers import render_value
 from bot.domain.case import Case, Document
+from bot.domain.documents import NoteCode
 from bot.domain.effects import CaseRoom, Say
 from bot.domain.forms import Field
 from bot.domain.ids import UserId
@@ -51,7 +52,19 @@ def answered_rows(case: Case, line: Line) -> Rows:
         for one in line.form.fields
         if not one.is_slot and one.id in case.answers and one.id not in _HEADING_FIELDS
     ]
+    rows += [(Label(label), Label(value)) for label, value in case.carried]
     return Rows(tuple(rows))
+
+
+def carried_answers(case: Case, old: Line, new: Line) -> list[tuple[dict[str, str], dict[str, str]]]:
+    """Return label and answer, by language, of everything that the form of *new* does not know."""
+    carried = []
+    for one in old.form.fields:
+        value = case.answers.value(one.id)
+        if value is not None and new.form.get(one.id) is None:
+            label = {language.value: one.label(language) for language in Language}
+            carried.append((label, {language.value: render_value(one, value, language) for language in Language}))
+    return carried
 
 
 def missing_labels(case: Case, line: Line, *, recommended: bool = False) -> Bullets:
@@ -71,6 +84,12 @@ def document_name(case: Case, document: Document) -> str:
     return f"{case.id} {(document.kind or 'file').upper().replace('_', ' ')} {document.n}"
 
 
+def files_of(document: Document) -> tuple[str, ...]:
+    """Return the names of everything that the vault holds of a document."""
+    own = (document.file_id, document.clean_id, *(picture.file_id for picture in document.pictures))
+    return tuple(file_id for file_id in own if file_id is not None)
+
+
 def document_notices(case: Case, line: Line, document: Document) -> Iterator[Notice]:
     """Yield the messages that show one document: its facts in silence, then its pictures under neutral names.
 
@@ -81,7 +100,9 @@ def document_notices(case: Case, line: Line, document: Document) -> Iterator[Not
     pictures = sorted(document.pictures, key=lambda p: _SHOWN_FIRST.index(p.role) if p.role in _SHOWN_FIRST else 9)
     whole = document.kind == "image" and document.clean_id is not None
     shown = [p for p in pictures if not (whole and p.role == "thumbnail")]
-    postable = document.clean_id is not None or line.identity is IdentityPolicy.KEEP
+    # Pages that are not shown belong to the dossier too: then the whole file is posted.
+    more = NoteCode.PAGES_LEFT_OUT.value in document.notes
+    postable = document.clean_id is not None or line.identity is IdentityPolicy.KEEP or more
     text = "document" if shown or whole or postable else "document_kept"
     steps = () if shown or whole or postable else (("original", case.id, str(document.n)),)
     yield Notice(text=text, values=values, kind="document_facts", data=data, next=steps)
@@ -101,7 +122,7 @@ def document_notices(case: Case, line: Line, document: Document) -> Iterator[Not
                 thumbnail=small if picture.role == "loop" else None,
             ),
         )
-    if whole or (not shown and postable):
+    if whole or (not shown and postable) or more:
         yield original_notice(case, line, document)
 
 

@@ -358,7 +358,7 @@ class Enrolment:
     async def set_email(self, turn: Turn, address: str) -> None:
         """Change where the notices without content go; `-` takes the address away."""
         wanted = address.strip()
-        if wanted != "-" and not re.fullmatch(r"[^@\s<>,;\"]{1,64}@[A-Za-z0-9.-]{3,190}", wanted):
+        if wanted != "-" and not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9.-]{3,190}", wanted):
             raise Refusal("email_wrong")
         await turn.unit.save_person(replace(turn.by, email=None if wanted == "-" else wanted))
         await turn.audit("email_changed")

@@ -14,6 +14,7 @@ from bot.domain.case import Case
 from bot.domain.effects import (
     CaseRoom,
     Destroy,
+    DropFiles,
     EraseMedium,
     LeaveRoom,
     OrderErasure,
@@ -22,9 +23,11 @@ from bot.domain.effects import (
     Remove,
     ThisRoom,
 )
+from bot.domain.forms import Answers
 from bot.domain.ids import CaseId, RoomId
 from bot.domain.notice import At, Notice
 from bot.domain.steps import Actor, Step
+from bot.services.dossier import files_of
 from bot.services.ports import Clock, Erased, Eraser, Rooms, Store, Unit, Vault
 from bot.services.turn import Cases
 
@@ -169,6 +172,7 @@ class Expiry:
             if kept:
                 # An export uploads the PDF anew: the old uploads are gone.
                 await unit.forget_media(case_id)
+                await self._keep_pdf_alone(unit, case)
                 notice = Notice(
                     text="kept_report",
                     values={"case": case.id},
@@ -178,6 +182,29 @@ class Expiry:
                     rings=True,
                 )
                 await self._cases.to_person(unit, case.requester, notice, case=case)
+
+    async def _keep_pdf_alone(self, unit: Unit, case: Case) -> None:
+        """Let go of everything in the vault and in the case but the newest sealed PDF."""
+        files = [file_id for document in case.documents for file_id in files_of(document)]
+        files += [report.file_id for report in case.delivered[:-1]]
+        await unit.plan(DropFiles(case_id=case.id, file_ids=tuple(files)))
+        bare = replace(
+            case,
+            erasure="kept",
+            erased_media=case.erased_media + len(await unit.media(case.id)),
+            erased_files=len(files),
+            answers=Answers(),
+            carried=(),
+            documents=(),
+            questions=(),
+            declined=(),
+            draft=None,
+            dissents=(),
+            followup=None,
+            hold_reasons=(),
+            delivered=case.delivered[-1:],
+        )
+        await self._cases.save(unit, bare)
 
     async def destroy(self, effect: Destroy) -> None:
         """Carry out the effect: sessions, key, files, rows; then the certificate. A repeat finishes what is left."""
@@ -249,7 +276,8 @@ class Expiry:
             "events": len(await unit.events(case.id)),
             "media": max(case.erased_media, len(await unit.media(case.id))),
             "files": sum(1 + len(d.pictures) + (d.clean_id is not None) for d in case.documents if d.file_id)
-            + len(case.delivered),
+            + len(case.delivered)
+            + case.erased_files,
             "rooms": len(ledger_rooms),
             "room_ids": [entry.room_id for entry in ledger_rooms],
             "not_reached": not_reached,

@@ -7,14 +7,14 @@ from datetime import timedelta
 from bot.domain.audit import AuditEvent
 from bot.domain.case import Case, Exchange, Report
 from bot.domain.deadlines import EXTENSION, MOST_EXTENSIONS, answer_by, retention_ends
-from bot.domain.effects import Direct, EndPoll, Mail, Say
+from bot.domain.effects import Direct, DropFiles, EndPoll, Mail, Say
 from bot.domain.errors import Refusal
 from bot.domain.language import Language
 from bot.domain.notice import At, Attachment, Clinical, Label, Notice, Option, Poll, Who, Word
 from bot.domain.permissions import check_may_read
 from bot.domain.steps import Actor, Step
 from bot.services.dossier import patient_line
-from bot.services.ports import Unit
+from bot.services.ports import Pending, Unit
 from bot.services.routing import urgency
 from bot.services.turn import Cases, Turn
 
@@ -44,6 +44,8 @@ class Handover:
             due_at=None,
         )
         await self._cases.save(unit, done)
+        if case.frozen is not None:
+            await unit.plan(DropFiles(case_id=case.id, file_ids=(case.frozen.file_id,)))
         await unit.audit(
             AuditEvent(
                 kind="delivered",
@@ -110,6 +112,7 @@ class Handover:
             )
         )
         await self._ask(turn, done, "filed", ("yes", "no"))
+        await turn.unit.save_pending(turn.by.user_id, Pending(kind="filed", line=case.id, at=turn.now))
 
     async def _ask(self, turn: Turn, case: Case, about: str, codes: tuple[str, ...]) -> None:
         options = tuple(
@@ -126,6 +129,7 @@ class Handover:
         """Record whether the opinion was filed with the right patient."""
         await turn.audit("filed" if value == "yes" else "not_filed", case.id)
         await turn.unit.plan(EndPoll(place=turn.place, field="filed"))
+        await turn.unit.save_pending(turn.by.user_id, None)
         await turn.reply(
             Notice(text=f"filed_{value}_thanks", kind="acknowledged", data={"filed": value == "yes"}, case_id=case.id)
         )
@@ -209,20 +213,30 @@ class Handover:
     async def survey(self, turn: Turn, case: Case) -> None:
         """Ask three short questions, one tap each."""
         moved = await self._cases.move(turn, case, Step.SURVEY)
-        await self._cases.save(turn.unit, replace(moved, survey=case.survey or {}))
-        for about in SURVEY:
-            await self._ask(turn, case, f"survey_{about}", ("yes", "partly", "no"))
+        await self._cases.save(turn.unit, replace(moved, survey={}))
+        await self._ask_survey(turn, moved, 0)
+
+    async def _ask_survey(self, turn: Turn, case: Case, n: int) -> None:
+        about = f"survey_{SURVEY[n]}"
+        await self._ask(turn, case, about, ("yes", "partly", "no"))
+        await turn.unit.save_pending(turn.by.user_id, Pending(kind="survey", line=f"{case.id} {about}", at=turn.now))
 
     async def survey_answered(self, turn: Turn, case: Case, about: str, value: str) -> None:
-        """Record one tap of the survey."""
-        answers: Mapping[str, str] = {**(case.survey or {}), about: value}
-        await turn.unit.plan(EndPoll(place=turn.place, field=about))
+        """Record one answer of the survey, and ask the next question."""
+        names = [f"survey_{one}" for one in SURVEY]
+        if case.survey is None or about in case.survey or about not in names:
+            return
+        answers: Mapping[str, str] = {**case.survey, about: value}
         await self._cases.save(turn.unit, replace(case, survey=answers))
-        if all(f"survey_{one}" in answers for one in SURVEY):
-            await turn.audit("surveyed", case.id, **answers)
-            await turn.reply(
-                Notice(text="survey_thanks", kind="survey", data={"answers": dict(answers)}, case_id=case.id)
-            )
+        await turn.unit.plan(EndPoll(place=turn.place, field=about))
+        n = names.index(about) + 1
+        if n < len(names):
+            await self._ask_survey(turn, case, n)
+            return
+        await turn.unit.save_pending(turn.by.user_id, None)
+        await turn.audit("surveyed", case.id, **answers)
+        notice = Notice(text="survey_thanks", kind="survey", data={"answers": dict(answers)}, case_id=case.id)
+        await turn.reply(notice)
 
     async def extend(self, turn: Turn, case: Case) -> None:
         """Keep the case a week longer, twice at most."""

@@ -18,15 +18,12 @@ from bot.domain.permissions import actors, check_may_read, check_step
 from bot.domain.problems import ProblemCode
 from bot.domain.prompts import NEVER_SKIPPED, Prompt, PromptId, after_reply, after_skip, next_prompt, plan, status
 from bot.domain.steps import State, Step
-from bot.services.dossier import missing_labels, slots_filled
+from bot.services.dossier import files_of, missing_labels, slots_filled
 from bot.services.ports import Unit
 from bot.services.routing import Routing
 from bot.services.turn import Cases, Turn
 
 MOST_DOCUMENTS = 60
-_READY = Notice(
-    text="form_complete", kind="form_status", data={"missing": [], "recommended": []}, next=(("submit",), ("form",))
-)
 
 
 class Intake:
@@ -88,10 +85,25 @@ class Intake:
         """Ask what is missing next, or say that all is there; return the case with the open prompt, not saved."""
         prompt = self._next(case, now)
         if prompt is None:
-            await self._cases.to_room(unit, case, _READY)
+            await self._cases.to_room(unit, case, self._nothing_more(case, now))
             return replace(case, asked=None)
         await self._cases.to_room(unit, case, self._prompt_notice(case, prompt))
         return replace(case, asked=prompt.id.value)
+
+    def _nothing_more(self, case: Case, now: datetime) -> Notice:
+        """Say that all was asked, and what is missing all the same because it was skipped."""
+        line = self._cases.line(case)
+        left = status(line.form, case.answers, slots_filled(case), today=self._local(now).date())
+        data = {"missing": list(left.missing_required), "recommended": list(left.missing_recommended)}
+        if left.may_submit:
+            return Notice(text="form_complete", kind="form_status", data=data, next=(("submit",), ("form",)))
+        return Notice(
+            text="form_left",
+            values={"missing": _bullets(line, left.missing_required)},
+            kind="form_status",
+            data=data,
+            next=(("submit anyway",), ("form",)),
+        )
 
     def _prompt_notice(self, case: Case, prompt: Prompt) -> Notice:
         form = self._cases.line(case).form
@@ -168,6 +180,8 @@ class Intake:
         understood = understand(form, text, language=turn.by.language, expected=again, now=self._local(turn.now))
         changed = {k: v for k, v in understood.values.items() if k in fields and case.answers.value(k) != v}
         if not changed:
+            if any(p.code is not ProblemCode.MARKS_REMOVED for p in understood.problems):
+                await self._say_problems(turn, case, understood)
             return
         answers = case.answers.with_values(changed, source=original, how=How.TYPED)
         after = replace(case, answers=answers, touched_at=turn.now)
@@ -478,7 +492,7 @@ class Intake:
         await turn.unit.plan(
             Redact(place=CaseRoom(case_id=case.id), case_id=case.id, room_id=turn.room_id, event_id=document.event_id)
         )
-        await turn.unit.plan(DropFiles(case_id=case.id, n=document.n))
+        await turn.unit.plan(DropFiles(case_id=case.id, file_ids=files_of(document)))
         await self._cases.save(turn.unit, replace(case.with_document(gone), touched_at=turn.now))
         await turn.reply(
             Notice(

@@ -7,7 +7,7 @@ from bot.domain.answers import render_value
 from bot.domain.case import Case, Report
 from bot.domain.effects import Freeze, Seal
 from bot.domain.errors import ExternalError
-from bot.domain.forms import Answers
+from bot.domain.forms import Answers, How
 from bot.domain.ids import UserId
 from bot.domain.language import Language
 from bot.domain.lines import Line
@@ -196,6 +196,10 @@ class Reports:
                     missing=answer is None,
                 )
             )
+        rows += [
+            Answered(label=label[language.value], value=value[language.value], source=How.TYPED.value)
+            for label, value in case.carried
+        ]
         return tuple(rows)
 
     def _documents(self, case: Case, line: Line, language: Language) -> tuple[DocumentRef, ...]:

@@ -18,7 +18,7 @@ from bot.domain.prompts import URGENCY
 from bot.domain.routing import available, choose, coordinators, decides_together, missing_experts
 from bot.domain.steps import Actor, State, Step
 from bot.services.codes import RefusalWithTrace
-from bot.services.dossier import post_dossier
+from bot.services.dossier import carried_answers, post_dossier
 from bot.services.ports import Unit
 from bot.services.turn import LIVE, Cases, Turn
 
@@ -381,6 +381,7 @@ class Routing:
             declined=(),
             draft=None,
             due_at=None,
+            carried=(*case.carried, *carried_answers(case, self._cases.line(case), line)),
             agreed=(),
             dissents=(),
         )

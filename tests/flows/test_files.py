@@ -114,5 +114,7 @@ async def test_a_file_of_30_mb_arrives_whole_and_reaches_the_expert(ward: Ward) 
     for text in ("no", "ref 9002, 1949, M", "agrees, seen", "Does he need a pacemaker?", "!submit anyway"):
         await requester.types(text, case.room)
     await ward.takes(expert, case)
-    shown = await expert.hears("document", case.room, n=1)
+    await expert.hears("document_facts", case.room, n=1)
+    await expert.types("!original 1", case.room)
+    shown = await expert.hears("document", case.room, n=1, role="file")
     assert await expert.person.download(shown.content) == data

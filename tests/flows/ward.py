@@ -12,7 +12,7 @@ from pathlib import Path
 from bot.domain.ids import CaseId
 from bot.domain.people import Credential
 from bot.domain.people import Person as Enrolled
-from bot.lab.clients import Clients, Message, Person
+from bot.lab.clients import ClientFailed, Clients, Message, Person
 from bot.lab.lab import Lab, LabPerson, MovableClock
 from bot.wiring import opened_records
 from specialties import load
@@ -72,6 +72,23 @@ class Phone:
         poll = await self.person.wait_for(room, lambda m: m.poll is not None, timeout=WAIT, what="a poll")
         chosen = next(o["id"] for o in poll.data["poll"] if o["value"] == value)
         await self.person.vote(room, poll.event_id, chosen)
+
+    async def resets_identity(self) -> str:
+        """Replace the Matrix identity, as after a lost recovery key; return the new public master key.
+
+        An answer that was on its way can make the client see its own device unsigned once more, and it then refuses to
+        send: it is ready when it can write into a room of its own.
+        """
+        key = await self.person.reset_identity()
+        room = await self.person.create_room()
+        async with asyncio.timeout(WAIT):
+            while True:
+                try:
+                    await self.person.send(room, "signed?")
+                except ClientFailed:
+                    await self.person.identity_of(self.user_id)
+                else:
+                    return key
 
     def said_by_bot(self, room: str) -> list[Message]:
         """Return what the bot said in a room, in order."""

@@ -1,4 +1,4 @@
-"""What must hold for every command, every kind of message, every value that holds patient text, every line of the log."""
+"""What must hold for every command, every kind of message, every value with patient text, every line of the log."""
 
 import ast
 import importlib
@@ -121,17 +121,23 @@ def _notice_kinds() -> set[str]:
     for path, tree in _trees():
         if not {"services", "chat"} & set(path.parts):
             continue
-        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-        given = [k.value for call in calls for k in call.keywords if k.arg == "kind" and _makes_notice(call)]
-        named = {value.id for value in given if isinstance(value, ast.Name)}
-        given += [
-            node.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in named
-        ]
-        given += [call.args[1] for call in calls if ast.unparse(call.func) == "self._tell_admins"]
-        kinds |= {kind for value in given for kind in _choices(value)}
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                kinds |= _kinds_in(function)
     return kinds
+
+
+def _kinds_in(function: ast.AST) -> set[str]:
+    calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+    given = [k.value for call in calls for k in call.keywords if k.arg == "kind" and _makes_notice(call)]
+    named = {value.id for value in given if isinstance(value, ast.Name)}
+    given += [
+        node.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in named
+    ]
+    given += [call.args[1] for call in calls if ast.unparse(call.func) == "self._tell_admins"]
+    return {kind for value in given for kind in _choices(value)}
 
 
 def _makes_notice(call: ast.Call) -> bool:
@@ -158,15 +164,17 @@ def test_every_kind_of_message_is_documented() -> None:
 # -- values that hold what people wrote --------------------------------------------------------------------------------
 
 _PATIENT_TEXT = frozenset(
-    """text reasons recommendation who_does_what decision_text decision answers question answered reference birth_year sex
+    """text reasons recommendation who_does_what decision_text decision answers question answered reference birth_year
+    sex
     rest words parts replies dissent dissents facts source draft questions followup hold_reasons""".split()
 )
 # Words of the catalogue, codes and labels that carry the same names.
 _NO_PATIENT_TEXT = frozenset(
     {
-        *("Notice.text", "Phrase.text", "Mail.text", "Incident.text", "Choice.reason", "Draft.decision"),
-        *("AuditEvent.facts", "EncryptedFile.sha256", "Say.text", "Planned.answers", "Notice.answers", "Answered.source"),
-        *("Cell.to", "Answer.source", "StartRefused.text", "Answered.label"),
+        *("Notice.text", "Phrase.text", "Mail.text", "Incident.text", "Draft.decision"),
+        *("AuditEvent.facts", "Planned.answers", "Notice.answers", "Answered.source"),
+        *("Cell.to", "Answer.source", "Written.decision"),
+        *("OpinionReport.dissent", "OpinionReport.answered"),  # tuples of values that hide their own text
     }
 )
 

@@ -192,9 +192,7 @@ async def submitted(
     world: World, *, line: str = RHYTHMOLOGY, experts: Sequence[str] = ("bob", "carl"), question: str = "Ablation?"
 ) -> Story:
     """The question is with its line, and the experts of the line were rung."""
-    people = [
-        await world.physician(name, number=2 + i, lines={line: "cardiologist"}) for i, name in enumerate(experts)
-    ]
+    people = [await world.physician(name, number=2 + i, lines={line: "cardiologist"}) for i, name in enumerate(experts)]
     story = await filled(world, line=line, question=question)
     story.experts = people
     await story.asks("!submit anyway")

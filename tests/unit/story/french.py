@@ -19,7 +19,9 @@ _TEMPLATES = (
     "Qu{a}il soit traité, s{a}il est d{a}accord{b}; sinon, l{a}abstention.",
 )
 SENTENCES = tuple(
-    (template if "{o}" in template else template + " {o}sic{b}{c}").format(a=apostrophe, b=blank, o=quotes[0], c=quotes[1])
+    (template if "{o}" in template else template + " {o}sic{b}{c}").format(
+        a=apostrophe, b=blank, o=quotes[0], c=quotes[1]
+    )
     for template, apostrophe, blank, quotes in product(_TEMPLATES, _APOSTROPHES, _BLANKS, _QUOTES)
 )
 BEGINNING_WITH_A_NUMBER = (

@@ -110,7 +110,7 @@ async def _drop_all(story: Story, files: tuple[bytes, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "rows"),
+    "language, rows",
     [
         (Language.FR, ["non", "réf. 4711, 1958, F", "d'accord, vu", "Faut-il une ablation ?", "traitement, routine"]),
         (Language.NL, ["nee", "ref 4711, 1958, V", "akkoord, gezien", "Is ablatie nodig?", "behandeling, routine"]),
@@ -134,7 +134,7 @@ async def _say_all(story: Story, rows: list[str]) -> None:
         await story.asks(row)
 
 
-@pytest.mark.parametrize(("language", "word"), [(Language.FR, "d'accord"), (Language.NL, "akkoord")])
+@pytest.mark.parametrize("language, word", [(Language.FR, "d'accord"), (Language.NL, "akkoord")])
 async def test_agreed_as_an_answer_to_the_declarations_is_not_the_verb_agree(
     world: World, language: Language, word: str
 ) -> None:
@@ -146,7 +146,7 @@ async def test_agreed_as_an_answer_to_the_declarations_is_not_the_verb_agree(
 
 
 async def test_one_message_may_answer_many_things_and_the_bot_shows_what_it_understood(world: World) -> None:
-    """ "FEVG 35, NYHA III" fills two fields; each is repeated."""
+    """A message such as "FEVG 35, NYHA III" fills two fields; each is repeated."""
     story = await opened(world)
     await _say_all(story, ["no", "ref 4711, 1958, F", "agrees, seen", "Ablation?", "treatment, routine", "AF"])
     await story.asks("FEVG 35, syncope no, EHRA 2b")
@@ -252,9 +252,7 @@ async def test_a_tap_in_another_room_changes_nothing(world: World) -> None:
     story = await opened(world)
     poll = poll_of(world, story)
     before = await story.case()
-    await world.rooms.tap(
-        story.requester.user_id, story.requester.direct, poll.event_id, [data(poll)["poll"][0]["id"]]
-    )
+    await world.rooms.tap(story.requester.user_id, story.requester.direct, poll.event_id, [data(poll)["poll"][0]["id"]])
     await world.settle()
 
     assert await story.case() == before
@@ -494,7 +492,7 @@ async def test_a_patient_who_does_not_agree_ends_the_request(world: World) -> No
 
 
 async def test_consent_that_was_not_possible_needs_a_reason(world: World) -> None:
-    """ "Not possible: reason" is one of the answers, and the reason is asked."""
+    """The answer "not possible: reason" is one of the answers, and the reason is asked."""
     story = await opened(world)
     await _say_all(story, ["no", "ref 4711, 1958, F"])
     await story.taps("not_possible")

@@ -74,13 +74,11 @@ async def test_the_same_file_twice_is_kept_once(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "code"),
+    "content, code",
     [(b"", "empty"), (b"BOM bomb", "bomb")],
     ids=["0 bytes", "a small file that unpacks to a huge one"],
 )
-async def test_a_file_that_cannot_be_taken_is_refused_with_its_reason(
-    world: World, content: bytes, code: str
-) -> None:
+async def test_a_file_that_cannot_be_taken_is_refused_with_its_reason(world: World, content: bytes, code: str) -> None:
     """The case goes on; nothing of the file stays in the vault."""
     story = await opened(world)
     await story.drops(content)
@@ -118,7 +116,9 @@ async def _claims(story: Story, **info: object) -> None:
     file = {"url": "mxc://test/none", "key": {"k": "k" * 43}, "iv": "A" * 22, "hashes": {"sha256": "x"}}
     content = {"msgtype": "m.file", "body": "a.bin", "file": file, "info": {"mimetype": "a/b", **info}}
     origin = rooms._origin(story.requester.user_id, "PHONE")  # type: ignore[arg-type]  # an id
-    arrival = rooms.arrival(story.room, story.requester.user_id, ArrivalKind.MESSAGE, content, device_id=origin.device_id)
+    arrival = rooms.arrival(
+        story.room, story.requester.user_id, ArrivalKind.MESSAGE, content, device_id=origin.device_id
+    )
     await rooms.arrive(arrival)
     await story.world.settle()
 

@@ -54,7 +54,7 @@ async def test_an_admin_sees_name_number_id_and_fingerprint_of_whoever_registers
 
 
 @pytest.mark.parametrize(
-    ("typed", "code"),
+    "typed, code",
     [
         ("1-23456-63-47", "inami_wrong_length"),
         ("1-2345a-63-477", "inami_not_a_number"),
@@ -312,7 +312,7 @@ async def test_a_wrong_code_confirms_nothing(world: World) -> None:
     assert (await person_of(world, elise.user_id)).standing is Standing.APPROVED
 
 
-@pytest.mark.parametrize(("answer", "heard"), [("oui", True), ("non", False)])
+@pytest.mark.parametrize("answer, heard", [("oui", True), ("non", False)])
 async def test_the_test_ring_can_be_answered_by_text(world: World, answer: str, heard: bool) -> None:
     """Every poll can be answered by text."""
     _, elise = await approved(world)
@@ -323,7 +323,7 @@ async def test_the_test_ring_can_be_answered_by_text(world: World, answer: str, 
     assert (await person_of(world, elise.user_id)).heard_ring is heard
 
 
-@pytest.mark.parametrize(("tap", "heard"), [("heard", True), ("silent", False)])
+@pytest.mark.parametrize("tap, heard", [("heard", True), ("silent", False)])
 async def test_the_test_ring_can_be_answered_by_a_tap(world: World, tap: str, heard: bool) -> None:
     """Enrolment ends when the physician says whether he heard it."""
     _, elise = await approved(world)

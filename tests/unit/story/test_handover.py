@@ -22,7 +22,9 @@ async def test_the_opinion_comes_to_case_room_and_direct_chat_with_one_ring(worl
     """Posted twice, rung once (DESIGN 2.7)."""
     story = await delivered(world)
 
-    assert story.last("delivered").content["file"]["url"] == about(story.requester, "delivered")[-1].content["file"]["url"]
+    assert (
+        story.last("delivered").content["file"]["url"] == about(story.requester, "delivered")[-1].content["file"]["url"]
+    )
     assert about(story.requester, "delivered")[-1].content["msgtype"] != "m.text"
     assert len([e for e in about(story.requester, "ring") if "opinion" in body(e)]) == 1
 
@@ -33,7 +35,9 @@ async def test_the_mail_has_a_number_and_no_content(world: World) -> None:
 
     [letter] = world.mail.to("anne@hospital.example")
     assert story.id in letter.subject
-    assert [word for word in ("Rhythm", "blation", "4711", "veins", "Bob") if word in letter.subject + letter.text] == []
+    assert [
+        word for word in ("Rhythm", "blation", "4711", "veins", "Bob") if word in letter.subject + letter.text
+    ] == []
 
 
 async def test_whoever_has_no_address_gets_no_mail_and_the_opinion_all_the_same(world: World) -> None:
@@ -69,7 +73,7 @@ async def test_acknowledge_repeats_the_patient_and_asks_where_it_was_filed(world
     assert (await story.case()).state is State.CLOSED
 
 
-@pytest.mark.parametrize(("tap", "kind"), [("yes", "filed"), ("no", "not_filed")])
+@pytest.mark.parametrize("tap, kind", [("yes", "filed"), ("no", "not_filed")])
 async def test_the_answer_stands_in_the_audit(world: World, tap: str, kind: str) -> None:
     """Filed with this patient, or not."""
     story = await acknowledged(world)
@@ -78,7 +82,7 @@ async def test_the_answer_stands_in_the_audit(world: World, tap: str, kind: str)
     assert len(await audited(world, kind)) == 1
 
 
-@pytest.mark.parametrize(("word", "kind"), [("yes", "filed"), ("not yet", "not_filed"), ("oui", "filed")])
+@pytest.mark.parametrize("word, kind", [("yes", "filed"), ("not yet", "not_filed"), ("oui", "filed")])
 async def test_the_question_about_filing_can_be_answered_by_text(world: World, word: str, kind: str) -> None:
     """Every poll can be answered by text (DESIGN 3)."""
     story = await acknowledged(world)
@@ -240,7 +244,9 @@ async def test_the_survey_is_three_taps(world: World) -> None:
     await story.requester.says(f"!survey {story.id}")
     polls = [e for e in world.rooms.sent(story.requester.direct) if e.event_type.endswith("poll.start")][-3:]
     for poll in polls:
-        await world.rooms.tap(story.requester.user_id, story.requester.direct, poll.event_id, [data(poll)["poll"][0]["id"]])
+        await world.rooms.tap(
+            story.requester.user_id, story.requester.direct, poll.event_id, [data(poll)["poll"][0]["id"]]
+        )
     await world.settle()
 
     assert [row.event.facts for row in await audited(world, "surveyed")] == [

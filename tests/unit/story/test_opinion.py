@@ -103,7 +103,7 @@ async def test_after_done_the_case_is_where_it_came_from(world: World) -> None:
     await story.asks("!done")
 
     assert (await story.case()).state is State.DRAFTED
-    assert len(about(story.experts[0], "ring", **{"case": story.id})) == 2
+    assert len(about(story.experts[0], "ring", case=story.id)) == 2
 
 
 async def test_done_without_an_answer_gives_the_question_back_unanswered(world: World) -> None:
@@ -155,7 +155,7 @@ async def test_no_deadline_reminder_comes_while_the_clock_stands_still(world: Wo
 
 
 @pytest.mark.parametrize(
-    ("text", "decision"),
+    "text, decision",
     [
         ("ablation: veins first", "ablation"),
         ("Ablatie: eerst de venen", "ablation"),
@@ -184,7 +184,7 @@ async def test_a_decision_in_free_words_is_taken_as_it_is(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "text"),
+    "language, text",
     [
         (Language.FR, "ablation: d'abord\nMotifs : gêne\nConduite à tenir : RF\nQui fait quoi : nous"),
         (Language.NL, "ablatie: eerst\nRedenen: last\nAanbeveling: RF\nWie doet wat: wij"),

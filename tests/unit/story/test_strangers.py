@@ -101,7 +101,7 @@ async def test_an_enrolled_physician_who_is_not_in_the_case_changes_nothing(worl
     assert refusal(eve) == "no_such_case"
 
 
-@pytest.mark.parametrize(("encrypted", "direct"), [(False, True), (True, False), (False, False)])
+@pytest.mark.parametrize("encrypted, direct", [(False, True), (True, False), (False, False)])
 async def test_only_encrypted_one_to_one_chats_are_joined(world: World, encrypted: bool, direct: bool) -> None:
     """Any other invitation is declined, and the person gets one chat that fits."""
     user = world.rooms.add_person("@fay:test")
