@@ -150,7 +150,7 @@ async def test_every_reason_is_shown_verbatim(world: World, verb: str) -> None:
     who = begun.requester if verb == "followup" else begun.experts[0]
     await who.says(f"!{words} {sentence}", begun.room)
 
-    assert sentence in "".join(body(event) for event in world.rooms.sent(begun.room)[-5:])
+    assert sentence in "".join(body(event) for event in world.rooms.sent(begun.room)[-8:])
 
 
 async def test_a_reason_of_all_who_decline_is_shown_verbatim(world: World) -> None:
