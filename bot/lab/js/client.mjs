@@ -366,7 +366,21 @@ export class Client {
 
     async reset_identity() {
         const recovery_key = await this.makeIdentity();
+        await this.ownDeviceIsSigned();
         return { recovery_key, master: await this.identity() };
+    }
+
+    /** Ask for the own keys until this device sees itself signed by its new identity: before that it cannot send. */
+    async ownDeviceIsSigned() {
+        for (let attempt = 0; attempt < 50; attempt++) {
+            await this.crypto.getUserDeviceInfo([this.user], true);
+            const status = await this.crypto.getDeviceVerificationStatus(this.user, this.matrix.getDeviceId());
+            if (status?.signedByOwner) {
+                return;
+            }
+            await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+        throw new Error("own device not signed");
     }
 
     // Other devices of the account
