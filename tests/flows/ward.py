@@ -76,19 +76,17 @@ class Phone:
     async def resets_identity(self) -> str:
         """Replace the Matrix identity, as after a lost recovery key; return the new public master key.
 
-        An answer that was on its way can make the client see its own device unsigned once more, and it then refuses to
-        send: it is ready when it can write into a room of its own.
+        An answer of the homeserver that was on its way can make the client lose the new identity at once; then it
+        refuses to send, and does what a person would do: it begins again.
         """
-        key = await self.person.reset_identity()
-        room = await self.person.create_room()
         async with asyncio.timeout(WAIT):
             while True:
+                key = await self.person.reset_identity()
                 try:
-                    await self.person.send(room, "signed?")
+                    await self.person.send(await self.person.create_room(), "May I write?")
                 except ClientFailed:
-                    await self.person.identity_of(self.user_id)
-                else:
-                    return key
+                    continue
+                return key
 
     def said_by_bot(self, room: str) -> list[Message]:
         """Return what the bot said in a room, in order."""
