@@ -193,7 +193,7 @@ async def show_audit(config: Config, count: int) -> bool:
     """Print the newest rows of the audit chain; return whether the chain is whole."""
     async with opened_records(config) as records:
         rows = await records.store.audit_rows()
-    for row in rows[-count:]:
+    for row in rows[-max(1, count) :]:
         facts = " ".join(f"{key}={value}" for key, value in row.event.facts.items())
         event = row.event
         _say("\t".join([str(row.n), row.at.isoformat(), event.kind, event.case_id or "-", event.by or "bot", facts]))

@@ -182,7 +182,7 @@ class Overview:
                     ]
                 ),
             )
-            for r in seen[-wanted:]
+            for r in seen[-max(1, wanted) :]
         )
         broken = first_break(rows)
         await turn.audit("audit_read", rows=len(lines))
