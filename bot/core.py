@@ -38,6 +38,7 @@ from bot.services.ports import (
 from bot.services.reminders import Reminders
 from bot.services.reports import Reports
 from bot.services.routing import Routing
+from bot.services.sending import Sending
 from bot.services.turn import Cases
 
 TIMEZONE = "Europe/Brussels"
@@ -119,16 +120,22 @@ def build_core(lines: Catalogue, house: House, outside: Outside) -> Core:
         timezone=ZoneInfo(TIMEZONE),
         verbs={c.verb: {language: names[0] for language, names in c.names.items()} for c in verbs.all},
     )
-    outbox = Outbox(
+    sending = Sending(
         store=outside.store,
         rooms=outside.rooms,
         vault=outside.vault,
         mailer=outside.mailer,
         renderer=renderer,
         clock=outside.clock,
+        default_language=house.default_language,
+    )
+    outbox = Outbox(
+        store=outside.store,
+        rooms=outside.rooms,
+        sending=sending,
+        clock=outside.clock,
         counters=outside.counters,
         log=outside.log,
-        default_language=house.default_language,
     )
     documents = Documents(
         cases=cases,
