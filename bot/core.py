@@ -7,8 +7,10 @@ from zoneinfo import ZoneInfo
 
 import commands
 from bot.chat.command import Commands
-from bot.chat.dispatch import Dispatch, Verbs
+from bot.chat.dispatch import Dispatch
+from bot.chat.membership import Membership
 from bot.chat.render import ChatRenderer
+from bot.chat.speech import Speech, Verbs
 from bot.domain.deadlines import Rules
 from bot.domain.effects import Destroy, DropFiles, EraseMedium, Freeze, OrderErasure, Redact, Seal, TakeIn
 from bot.domain.language import Language
@@ -176,18 +178,28 @@ def build_core(lines: Catalogue, house: House, outside: Outside) -> Core:
     outbox.handles(OrderErasure, expiry.order)
     outbox.handles(EraseMedium, expiry.erase_medium)
     outbox.handles(Destroy, expiry.destroy)
+    speech = Speech(
+        commands=verbs,
+        verbs=Verbs(intake=intake, enrolment=enrolment, opinions=opinions, handover=handover),
+        counters=outside.counters,
+        commands_per_minute=house.commands_per_minute,
+    )
+    membership = Membership(
+        cases=cases,
+        clock=outside.clock,
+        counters=outside.counters,
+        bot=outside.rooms.user_id,
+        allowed_homeservers=house.allowed_homeservers,
+    )
     dispatch = Dispatch(
         store=outside.store,
-        cases=cases,
-        commands=verbs,
-        verbs=Verbs(intake=intake, enrolment=enrolment, opinions=opinions, handover=handover, codes=codes),
+        membership=membership,
+        speech=speech,
+        intake=intake,
         clock=outside.clock,
         counters=outside.counters,
         log=outside.log,
-        bot=outside.rooms.user_id,
-        allowed_homeservers=house.allowed_homeservers,
         default_language=house.default_language,
-        commands_per_minute=house.commands_per_minute,
     )
     reminders = Reminders(
         cases=cases,
