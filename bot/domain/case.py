@@ -220,6 +220,8 @@ class Case:
     """A warning that was missed was given late: nothing is erased before this."""
 
     expiring_at: datetime | None = None
+    """When the present stage of the erasure began."""
+
     erasure: str | None = None
     """How far the erasure is: marked, redacted, emptied, ordered, kept, gone."""
 

@@ -75,11 +75,13 @@ class Expiry:
         async with self._store.unit() as unit:
             case = await self._cases.get(unit, case_id)
             # Whatever the case still had to say goes out first; a stage never overtakes the one before.
-            # What cannot be said within a day (somebody never opened his direct chat) does not keep the case alive.
-            since = case.expiring_at or now
-            if now - since < LAST_WORDS and not await unit.idle(case_id):
-                await unit.save_case(case, next_due_at=now + AGAIN)
-                return
+            if not await unit.idle(case_id):
+                patience = LAST_WORDS + (self._cases.rules.grace if case.erasure == "redacted" else timedelta(0))
+                if now - (case.expiring_at or now) < patience:
+                    await unit.save_case(case, next_due_at=now + AGAIN)
+                    return
+                # Somebody never opened his direct chat, or a server did not answer: the certificate says so.
+                await unit.save_value(f"unreached:{case_id}:messages", "left")
             match case.erasure:
                 case "marked":
                     await self._redact(unit, case)
@@ -106,7 +108,7 @@ class Expiry:
     async def _redact(self, unit: Unit, case: Case) -> None:
         """Redact everything of the ledger, in the case's rooms and in direct chats."""
         done = await self._redact_rest(unit, case)
-        await self._cases.save(unit, replace(case, erasure="redacted", redacted=done))
+        await self._cases.save(unit, replace(case, erasure="redacted", redacted=done, expiring_at=self._clock.now()))
 
     async def _redact_rest(self, unit: Unit, case: Case) -> int:
         """Redact what came since the last time; return how many events there are in all."""
@@ -132,7 +134,7 @@ class Expiry:
             for user in dict.fromkeys((case.requester, *case.expert_ids, *case.former)):
                 await unit.plan(Remove(place=place, user_id=user))
             await unit.plan(LeaveRoom(place=place))
-        await self._cases.save(unit, replace(case, erasure="emptied", redacted=done))
+        await self._cases.save(unit, replace(case, erasure="emptied", redacted=done, expiring_at=self._clock.now()))
 
     async def order(self, effect: OrderErasure) -> None:
         """Carry out the effect: name rooms and media of the case to the eraser."""
@@ -167,8 +169,9 @@ class Expiry:
                 and now < case.delivered_at + self._cases.rules.pdf_of_unacknowledged
             )
             # An opinion that nobody acknowledged: rooms are gone, the sealed PDF alone stays in the vault for a while.
-            erased = case.erased_media + len(status.media)
-            await self._cases.save(unit, replace(case, erasure="kept" if kept else "gone", erased_media=erased))
+            # The eraser remembers every medium that it was ever told of for the case.
+            case = replace(case, erasure="kept" if kept else "gone", erased_media=len(status.media))
+            await self._cases.save(unit, case)
             if kept:
                 # An export uploads the PDF anew: the old uploads are gone.
                 await unit.forget_media(case_id)
@@ -190,8 +193,6 @@ class Expiry:
         await unit.plan(DropFiles(case_id=case.id, file_ids=tuple(files)))
         bare = replace(
             case,
-            erasure="kept",
-            erased_media=case.erased_media + len(await unit.media(case.id)),
             erased_files=len(files),
             answers=Answers(),
             carried=(),
@@ -271,7 +272,7 @@ class Expiry:
             "case": case.id,
             "erased_at": self._clock.now().isoformat(),
             "key_destroyed_at": None,
-            "rule": "kept_90_days" if case.erasure == "kept" else (case.cancelled_by or f"{case.came_from}"),
+            "rule": _rule(case),
             "retention_hours": int(line.retention.after_delivery / timedelta(hours=1)),
             "events": len(await unit.events(case.id)),
             "media": max(case.erased_media, len(await unit.media(case.id))),
@@ -284,3 +285,10 @@ class Expiry:
             "requester": case.requester,
             "language": case.language.value,
         }
+
+
+def _rule(case: Case) -> str:
+    """Return the code of the rule under which a case was erased."""
+    if case.delivered_at is not None and case.acknowledged_at is None:
+        return "kept_90_days"
+    return case.cancelled_by or str(case.came_from)

@@ -333,6 +333,10 @@ class FakeRooms:
         """Let the next *times* calls of *method* raise *error*."""
         self._failures.extend([(method, error)] * times)
 
+    def recover(self) -> None:
+        """Let every call work again."""
+        self._failures.clear()
+
     def sent(self, room_id: RoomId) -> list[SentEvent]:
         """Return what the bot sent to the room, oldest first."""
         return list(self._sent.get(room_id, []))

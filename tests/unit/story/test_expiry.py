@@ -388,3 +388,51 @@ async def test_an_expert_holds_nothing(world: World) -> None:
     await story.experts[0].says(f"!hold {FIRST} please")
 
     assert refusal(story.experts[0]) == "role_missing"
+
+
+# -- what the certificate may say --------------------------------------------------------------------------------------
+
+
+async def test_the_certificate_of_a_kept_opinion_counts_every_medium_and_names_its_rule(world: World) -> None:
+    """What went with the rooms counts as well as what was exported later; the rule is the ninety days."""
+    story = await kept(world)
+    before = len(world.eraser.media[CaseId(FIRST)])
+    await story.requester.unlocks()
+    await story.requester.says(f"!export {FIRST}")
+    await world.later(days=80)
+    await finish_erasure(world)
+    await world.later(hours=1)
+
+    found = await certificate(world)
+    assert before > 1
+    assert (found["media"], found["rule"]) == (before + 1, "kept_90_days")
+
+
+async def test_a_message_that_is_not_redacted_yet_holds_the_erasure_back(world: World) -> None:
+    """A homeserver that does not answer during the grace loses no redaction: the next stage waits for them."""
+    await warned_until_the_end(world)
+    world.rooms.fail("redact", ExternalError("unreachable"), times=10_000)
+    await world.later(days=1)
+    await world.later(hours=0.1)
+    await world.later(hours=25)
+    held = await still_there(world)
+    world.rooms.recover()
+    await finish_erasure(world)
+    await finish_erasure(world)
+
+    assert held is not None
+    assert held.erasure == "redacted"
+    assert await still_there(world) is None
+    assert "messages_left" not in json.dumps(await certificate(world))
+
+
+async def test_messages_that_could_never_be_redacted_stand_in_the_certificate(world: World) -> None:
+    """After a day of patience more the case is erased all the same, and the certificate says what was left."""
+    await warned_until_the_end(world)
+    world.rooms.fail("redact", ExternalError("unreachable"), times=100_000)
+    await world.later(days=1)
+    for _ in range(4):
+        await finish_erasure(world)
+
+    assert await still_there(world) is None
+    assert "messages_left" in json.dumps(await certificate(world))
