@@ -1,5 +1,7 @@
 """No patient data in clear, ever: room names, mails, logs, metrics, audit, file ids, and what makes a phone sound."""
 
+import re
+
 import pytest
 
 from bot.domain.prompts import PromptId
@@ -41,6 +43,13 @@ async def told(world: World) -> Story:
     return story
 
 
+def found(words: tuple[str, ...], text: str) -> list[str]:
+    """Return the words that stand in a text; short ones only where they stand alone: a random id may hold them."""
+    return [
+        word for word in words if re.search(rf"(?<![0-9A-Za-z]){word}(?![0-9A-Za-z])" if len(word) < 5 else word, text)
+    ]
+
+
 def clear(world: World) -> str:
     """Return everything that the homeserver, the mail server, the log and the metrics see in clear."""
     rooms = [(room.room_id, room.name, room.nonce, room.members) for room in world.rooms.rooms()]
@@ -58,6 +67,7 @@ async def test_the_words_were_really_said(world: World, told: Story) -> None:
     assert PLANTED in str(await told.case()) or PLANTED in body(told.last("dossier"))
     assert (await told.case()).delivered != ()
     assert len(world.mail.letters) == 1
+    assert found(("4711", PLANTED, "1958"), f"born 1958, {PLANTED}, (4711)") == ["4711", PLANTED, "1958"]
 
 
 async def test_nothing_that_is_seen_in_clear_has_a_clinical_word(world: World, told: Story) -> None:
@@ -65,7 +75,7 @@ async def test_nothing_that_is_seen_in_clear_has_a_clinical_word(world: World, t
     seen = clear(world)
 
     assert told.id in seen
-    assert [word for word in (PLANTED, "4711", "blation", "hythm", "1958", "Jeanne", "ecg") if word in seen] == []
+    assert found((PLANTED, "4711", "blation", "hythm", "1958", "Jeanne", "ecg"), seen) == []
 
 
 async def test_the_audit_has_no_clinical_word(world: World, told: Story) -> None:
@@ -73,7 +83,7 @@ async def test_the_audit_has_no_clinical_word(world: World, told: Story) -> None
     rows = str(await audit(world))
 
     assert len(rows) > 1000
-    assert [word for word in (PLANTED, "4711", "1958", "Jeanne") if word in rows] == []
+    assert found((PLANTED, "4711", "1958", "Jeanne"), rows) == []
 
 
 async def test_no_file_id_says_what_the_file_is(world: World, told: Story) -> None:
@@ -128,8 +138,7 @@ async def test_after_the_erasure_no_word_is_left_in_any_table(world: World, told
         left = [await unit.people(), await unit.audit_rows(), await unit.value(f"certificate:{told.id}")]
 
     assert world.vault.keys == {}
-    assert PLANTED not in str(left)
-    assert "4711" not in str(left)
+    assert found((PLANTED, "4711"), str(left)) == []
 
 
 @pytest.mark.parametrize("method", ["download", "send"])
